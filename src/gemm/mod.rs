@@ -1,0 +1,11 @@
+//! Dense products `C = A · B`: the one seam between this crate and the libraries that multiply matrices.
+
+mod backend;
+mod dense;
+#[cfg(feature = "_openblas")]
+mod openblas;
+mod pure;
+
+pub(crate) use backend::Dense;
+pub use backend::{Backend, DenseCalls, dense_calls};
+pub(crate) use dense::{Store, matmul};

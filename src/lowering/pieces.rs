@@ -1,0 +1,78 @@
+//! Cuts an output into disjoint pieces that tasks may write at the same time.
+//!
+//! How it is cut depends on its shape alone, so that every number of threads computes the same sums.
+
+use ndarray::{ArrayViewMut, Axis, Dimension, RemoveAxis};
+
+/// Pieces that an operation is cut into, at least, where its size allows: enough to keep a few threads
+/// busy to the end, few enough that the cut costs nothing.
+pub(crate) const MIN_PIECES: usize = 8;
+
+/// Blocks of `length` along `axis` (the last may be shorter), each with its start.
+pub(crate) fn blocks<'a, T, D>(
+    view: ArrayViewMut<'a, T, D>,
+    axis: Axis,
+    length: usize,
+) -> impl Iterator<Item = (usize, ArrayViewMut<'a, T, D>)> + Send
+where
+    T: Send,
+    D: Dimension + Send,
+{
+    let mut rest = Some(view);
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        let view = rest.take()?;
+        let remaining = view.len_of(axis);
+        if remaining == 0 {
+            return None;
+        }
+        let taken = remaining.min(length.max(1));
+        let (block, tail) = view.split_at(axis, taken);
+        rest = Some(tail);
+        start += taken;
+        Some((start - taken, block))
+    })
+}
+
+/// The entries of axis 0, each with its index.
+pub(crate) fn entries<'a, T, D>(
+    view: ArrayViewMut<'a, T, D>,
+) -> impl Iterator<Item = (usize, ArrayViewMut<'a, T, D::Smaller>)> + Send
+where
+    T: Send,
+    D: RemoveAxis + Send,
+    D::Smaller: Send,
+{
+    blocks(view, Axis(0), 1).map(|(index, block)| (index, block.index_axis_move(Axis(0), 0)))
+}
+
+/// A block length that cuts `total` into about `count` blocks of whole multiples of `unit`.
+pub(crate) fn block_length(total: usize, count: usize, unit: usize) -> usize {
+    total.div_ceil(count.max(1)).next_multiple_of(unit).clamp(1, total.max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::Array2;
+
+    #[test]
+    fn blocks_cover_the_axis_once_and_keep_their_start() {
+        let mut array = Array2::<usize>::zeros((3, 10));
+        for (row, line) in entries(array.view_mut()) {
+            for (start, mut block) in blocks(line, Axis(0), 4) {
+                block.iter_mut().enumerate().for_each(|(i, cell)| *cell += row * 10 + start + i);
+            }
+        }
+        assert!(array.iter().enumerate().all(|(i, &cell)| cell == i));
+    }
+
+    #[test]
+    fn an_empty_axis_has_no_blocks() {
+        let mut array = Array2::<f32>::zeros((3, 0));
+        assert_eq!(blocks(array.view_mut(), Axis(1), 4).count(), 0);
+        assert_eq!(block_length(0, 8, 16), 1);
+        assert_eq!(block_length(100, 8, 16), 16);
+        assert_eq!(block_length(5, 8, 16), 5);
+    }
+}

@@ -1,0 +1,149 @@
+//! Along one row: which input cell each window reads at one tap, in runs that loops can stream over.
+
+use std::ops::Range;
+
+use ndarray::{ArrayView1, ArrayViewMut1};
+
+use crate::element::Element;
+use crate::geometry::{Axis, PadMode};
+
+/// A row of an input: contiguous memory, or a view of any stride.
+#[derive(Clone, Copy)]
+pub(crate) enum Row<'a, T> {
+    Slice(&'a [T]),
+    View(ArrayView1<'a, T>),
+}
+
+/// The same, to be written.
+pub(crate) enum RowMut<'a, T> {
+    Slice(&'a mut [T]),
+    View(ArrayViewMut1<'a, T>),
+}
+
+/// Windows that read cells a fixed step apart, or zeros.
+struct Run {
+    /// Windows, counted from the start of the range that was asked for.
+    windows: Range<usize>,
+    /// Cell that the first one reads; `None` where all read zeros.
+    source: Option<usize>,
+}
+
+/// One tap of the width axis: maps windows to cells of a row.
+#[derive(Clone)]
+pub(crate) struct TapRow {
+    axis: Axis,
+    tap: usize,
+    mode: PadMode,
+    /// Windows that read inside the row: `axis.interior(tap)`.
+    interior: Range<usize>,
+}
+
+impl TapRow {
+    pub fn new(axis: Axis, tap: usize, mode: PadMode) -> Self {
+        Self { axis, tap, mode, interior: axis.interior(tap) }
+    }
+
+    /// Splits `windows` into its left border, its interior and its right border. The interior is one
+    /// run; so is a border of zeros, while each cell of a mirrored border is a run of its own.
+    #[inline]
+    fn for_each_run(&self, windows: Range<usize>, mut visit: impl FnMut(Run)) {
+        let start = self.interior.start.clamp(windows.start, windows.end);
+        let end = self.interior.end.clamp(start, windows.end);
+        self.border(windows.start, windows.start..start, &mut visit);
+        if start < end {
+            let first = start * self.axis.stride + self.tap * self.axis.dilation - self.axis.pad_before;
+            visit(Run { windows: start - windows.start..end - windows.start, source: Some(first) });
+        }
+        self.border(windows.start, end..windows.end, &mut visit);
+    }
+
+    #[inline]
+    fn border(&self, origin: usize, windows: Range<usize>, visit: &mut impl FnMut(Run)) {
+        if windows.is_empty() {
+            return;
+        }
+        if self.mode == PadMode::Zeros {
+            return visit(Run { windows: windows.start - origin..windows.end - origin, source: None });
+        }
+        for window in windows {
+            let place = window - origin;
+            visit(Run { windows: place..place + 1, source: self.axis.source(window, self.tap, self.mode) });
+        }
+    }
+
+    /// `out[o] = row[cell of window o]`, with zeros for the padding.
+    pub fn gather<T: Element>(&self, row: Row<'_, T>, windows: Range<usize>, out: &mut [T]) {
+        let step = self.axis.stride;
+        self.for_each_run(windows, |run| {
+            let out = &mut out[run.windows];
+            let Some(source) = run.source else { return out.fill(T::zero()) };
+            match row {
+                Row::Slice(row) if step == 1 => out.copy_from_slice(&row[source..source + out.len()]),
+                Row::Slice(row) => out.iter_mut().zip(row[source..].iter().step_by(step)).for_each(|(o, &x)| *o = x),
+                Row::View(row) => out.iter_mut().enumerate().for_each(|(i, o)| *o = row[source + i * step]),
+            }
+        });
+    }
+
+    /// `acc[o] += factor · row[cell of window o]`.
+    pub fn gather_scaled<T: Element>(&self, row: Row<'_, T>, factor: T, windows: Range<usize>, acc: &mut [T]) {
+        let step = self.axis.stride;
+        self.for_each_run(windows, |run| {
+            let acc = &mut acc[run.windows];
+            match (run.source, row) {
+                // A zero times a weight that is not finite is not a zero.
+                (None, _) => acc.iter_mut().for_each(|o| *o += factor * T::zero()),
+                (Some(source), Row::Slice(row)) if step == 1 => {
+                    let row = &row[source..source + acc.len()];
+                    acc.iter_mut().zip(row).for_each(|(o, &x)| *o += factor * x);
+                }
+                (Some(source), Row::Slice(row)) => {
+                    let row = row[source..].iter().step_by(step);
+                    acc.iter_mut().zip(row).for_each(|(o, &x)| *o += factor * x);
+                }
+                (Some(source), Row::View(row)) => {
+                    acc.iter_mut().enumerate().for_each(|(i, o)| *o += factor * row[source + i * step]);
+                }
+            }
+        });
+    }
+
+    /// `Σ grad[o] · row[cell of window o]`.
+    pub fn dot<T: Element>(&self, row: Row<'_, T>, grad: &[T], windows: Range<usize>) -> T {
+        let step = self.axis.stride;
+        let mut sum = T::zero();
+        self.for_each_run(windows, |run| {
+            let grad = &grad[run.windows];
+            sum += match (run.source, row) {
+                (None, _) => grad.iter().map(|&g| g * T::zero()).sum(),
+                (Some(source), Row::Slice(row)) => {
+                    grad.iter().zip(row[source..].iter().step_by(step)).map(|(&g, &x)| g * x).sum()
+                }
+                (Some(source), Row::View(row)) => {
+                    grad.iter().enumerate().map(|(i, &g)| g * row[source + i * step]).sum()
+                }
+            };
+        });
+        sum
+    }
+
+    /// `row[cell of window o] += factor · values[o]`; what falls on the padding is dropped.
+    pub fn scatter<T: Element>(&self, values: &[T], factor: T, windows: Range<usize>, row: &mut RowMut<'_, T>) {
+        let step = self.axis.stride;
+        self.for_each_run(windows, |run| {
+            let values = &values[run.windows];
+            let Some(source) = run.source else { return };
+            match row {
+                RowMut::Slice(row) if step == 1 => {
+                    let row = &mut row[source..source + values.len()];
+                    row.iter_mut().zip(values).for_each(|(x, &v)| *x += factor * v);
+                }
+                RowMut::Slice(row) => {
+                    let row = row[source..].iter_mut().step_by(step);
+                    row.zip(values).for_each(|(x, &v)| *x += factor * v);
+                }
+                RowMut::View(row) => values.iter().enumerate().for_each(|(i, &v)| row[source + i * step] += factor * v),
+            }
+        });
+    }
+}
