@@ -19,6 +19,7 @@
 //! | operations | [`conv`], [`conv_transpose`], [`unfold`], [`fold`], [`correlate2d`], [`convolve2d`] |
 //! | gradients | [`conv_input_grad`], [`conv_weight_grad`], [`conv_bias_grad`], and those of the transposed convolution |
 //! | for repeated calls | [`ConvPlan`], [`WeightGradPlan`]; every function also as `…_into` |
+//! | layers and training | [`nn`] |
 //! | options | [`ConvOptions`]: stride, [`Padding`], [`PadMode`], dilation, groups, [`Activation`], [`Algorithm`] |
 //!
 //! | feature | what it brings |
@@ -54,6 +55,7 @@ mod error;
 mod gemm;
 mod geometry;
 mod lowering;
+pub mod nn;
 mod ops;
 mod options;
 mod parallel;

@@ -10,7 +10,7 @@ pub trait Rank {
     type Tensor: Dimension;
 
     /// Its shape: an array of as many lengths.
-    type Shape: AsRef<[usize]> + Copy;
+    type Shape: AsRef<[usize]> + AsMut<[usize]> + Default + Copy;
 
     /// Puts axes of length 1 between the channels and the spatial axes that are there.
     #[doc(hidden)]
