@@ -2,6 +2,7 @@
 
 mod backend;
 mod dense;
+mod kernels;
 #[cfg(feature = "_openblas")]
 mod openblas;
 mod pure;
@@ -9,3 +10,4 @@ mod pure;
 pub(crate) use backend::Dense;
 pub use backend::{Backend, DenseCalls, dense_calls};
 pub(crate) use dense::{Store, matmul};
+pub(crate) use kernels::{Kernel, Operands};

@@ -166,6 +166,24 @@ impl ConvGeometry {
         self.axes.iter().all(Axis::is_pointwise)
     }
 
+    /// The convolution that computes this one's input gradient from its output's, with channels swapped
+    /// and taps reversed: for stride 1, zeros for padding and no more of it than a window has cells.
+    pub fn adjoint(&self) -> Option<Self> {
+        let mut axes = self.axes;
+        for axis in &mut axes {
+            let reach = axis.extent() - 1;
+            if axis.stride != 1 || axis.pad_before > reach || self.pad_mode != PadMode::Zeros {
+                return None;
+            }
+            let pad_before = reach - axis.pad_before;
+            // Windows that read nothing but padding have no share in the gradient.
+            let pad_after = (axis.input + reach).saturating_sub(pad_before + axis.output);
+            *axis = Axis { input: axis.output, output: axis.input, pad_before, pad_after, ..*axis };
+        }
+        let (in_channels, out_channels) = (self.out_channels, self.in_channels);
+        Some(Self { in_channels, out_channels, axes, ..self.clone() })
+    }
+
     /// Multiplications and additions of the direct method, padding counted as if it were data.
     pub fn flops(&self) -> f64 {
         [self.batch, self.out_channels, self.patch_rows(), self.windows()].iter().fold(2.0, |all, &n| all * n as f64)

@@ -6,6 +6,7 @@
 
 mod direct;
 mod epilogue;
+mod fused;
 mod im2col;
 mod patches;
 mod pieces;
@@ -18,7 +19,9 @@ pub(crate) use epilogue::Epilogue;
 pub(crate) use patches::{PatchSink, PatchSource};
 pub(crate) use pieces::{blocks, entries};
 
-use ndarray::{ArrayView2, ArrayView3, ArrayView4, ArrayView5, ArrayViewMut2, ArrayViewMut3, ArrayViewMut5, Axis, s};
+use ndarray::{
+    ArrayView2, ArrayView3, ArrayView4, ArrayView5, ArrayViewMut2, ArrayViewMut3, ArrayViewMut5, Axis, CowArray, Ix2, s,
+};
 
 use crate::element::Element;
 use crate::gemm::Dense;
@@ -42,11 +45,14 @@ pub enum Algorithm {
     Im2colTiled,
     /// 1×1 kernels without stride or padding: the input is the patch matrix, nothing is copied.
     Pointwise,
+    /// The patch matrix is never stored: packing for the microkernel reads it from the image.
+    Fused,
 }
 
 impl Algorithm {
     /// Every algorithm, `Auto` first.
-    pub const ALL: [Self; 5] = [Self::Auto, Self::Direct, Self::Im2col, Self::Im2colTiled, Self::Pointwise];
+    pub const ALL: [Self; 6] =
+        [Self::Auto, Self::Direct, Self::Im2col, Self::Im2colTiled, Self::Pointwise, Self::Fused];
 
     /// Its name in lower case, words joined by hyphens.
     pub fn name(self) -> &'static str {
@@ -56,6 +62,7 @@ impl Algorithm {
             Self::Im2col => "im2col",
             Self::Im2colTiled => "im2col-tiled",
             Self::Pointwise => "pointwise",
+            Self::Fused => "fused",
         }
     }
 }
@@ -96,6 +103,33 @@ pub(crate) struct Job {
     pub algorithm: Algorithm,
     pub dense: Dense,
     pub workspace_bytes: usize,
+    /// What the fused algorithm computes: the same geometry, or its adjoint for an input gradient.
+    fused: Option<(ConvGeometry, fused::Layout)>,
+}
+
+/// The weights of a job as its algorithm reads them.
+#[derive(Debug, Clone)]
+pub(crate) enum Weights<'a, T: Element> {
+    /// One kernel a row.
+    Rows(CowArray<'a, T, Ix2>),
+    /// Packed for the microkernel.
+    Packed(Vec<T>),
+}
+
+impl<T: Element> Weights<'_, T> {
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Rows(rows) => rows.len(),
+            Self::Packed(packed) => packed.len(),
+        }
+    }
+
+    pub fn into_owned(self) -> Weights<'static, T> {
+        match self {
+            Self::Rows(rows) => Weights::Rows(rows.into_owned().into()),
+            Self::Packed(packed) => Weights::Packed(packed),
+        }
+    }
 }
 
 /// Scratch memory of a job, in elements.
@@ -114,11 +148,39 @@ impl Workspace {
 }
 
 impl Job {
+    /// The job for elements of type `T`.
+    pub fn new<T: Element>(
+        geometry: ConvGeometry,
+        (pass, algorithm): (Pass, Algorithm),
+        dense: Dense,
+        workspace_bytes: usize,
+    ) -> Self {
+        let fused = (algorithm == Algorithm::Fused).then(|| {
+            let geometry = fused_geometry(&geometry, pass).expect("chosen only where there is one");
+            let layout = fused::Layout::new(&geometry, fused::vector::<T>(), workspace_bytes);
+            (geometry, layout)
+        });
+        Self { geometry, pass, algorithm, dense, workspace_bytes, fused }
+    }
+
+    /// The weights `[OC, C/g · taps]` as this job reads them.
+    pub fn weights<'a, T: Element>(&self, kernels: CowArray<'a, T, Ix2>) -> Weights<'a, T> {
+        match &self.fused {
+            None => Weights::Rows(kernels),
+            Some((geometry, layout)) if self.pass == Pass::InputGrad => {
+                let kernels = fused::adjoint_kernels(kernels.view(), &self.geometry);
+                Weights::Packed(fused::pack_weights(kernels.view(), geometry.groups, layout))
+            }
+            Some((geometry, layout)) => Weights::Packed(fused::pack_weights(kernels.view(), geometry.groups, layout)),
+        }
+    }
+
     /// The scratch memory for elements of `size` bytes and the threads that there are now.
     pub fn workspace(&self, size: usize) -> Workspace {
         let threads = parallel::threads();
         let g = &self.geometry;
         let (slot_len, slots) = match self.algorithm {
+            Algorithm::Fused => (self.fused.as_ref().map_or(0, |(_, layout)| layout.slot_len()), threads),
             Algorithm::Pointwise => (0, 0),
             Algorithm::Direct => (direct::slot_len(g), threads),
             Algorithm::Im2col if self.pass == Pass::Forward && !im2col::by_image(self) => (im2col::tile(self).len(), 1),
@@ -137,20 +199,36 @@ impl Job {
     }
 }
 
+/// The convolution that the fused algorithm runs for a pass, if there is one.
+pub(crate) fn fused_geometry(geometry: &ConvGeometry, pass: Pass) -> Option<ConvGeometry> {
+    match pass {
+        Pass::Forward => Some(geometry.clone()),
+        Pass::InputGrad => geometry.adjoint(),
+        Pass::WeightGrad => None,
+    }
+}
+
 /// `output [N, OC, windows] = W · Cols(input)`, finished by the epilogue.
 pub(crate) fn forward<T: Element>(
     job: &Job,
-    weight: ArrayView2<'_, T>,
+    weights: &Weights<'_, T>,
     input: ArrayView5<'_, T>,
     epilogue: Epilogue<'_, T>,
     (output, workspace): (ArrayViewMut3<'_, T>, &mut [T]),
 ) {
+    let rows = match (weights, &job.fused) {
+        (Weights::Packed(packed), Some((geometry, layout))) => {
+            return fused::forward((geometry, layout), packed, input, epilogue, (output, workspace));
+        }
+        (Weights::Rows(rows), _) => rows.view(),
+        (Weights::Packed(_), None) => unreachable!("weights are packed by the job that reads them"),
+    };
     match job.algorithm {
-        Algorithm::Direct => direct::forward(job, weight, input, epilogue, (output, workspace)),
-        Algorithm::Im2col => im2col::forward(job, weight, input, epilogue, (output, workspace)),
-        Algorithm::Pointwise => with_merged(input, |input| pointwise::forward(job, weight, input, epilogue, output)),
-        Algorithm::Im2colTiled | Algorithm::Auto => {
-            tiled::forward(job, job.tile(size_of::<T>()), weight, input, epilogue, (output, workspace));
+        Algorithm::Direct => direct::forward(job, rows, input, epilogue, (output, workspace)),
+        Algorithm::Im2col => im2col::forward(job, rows, input, epilogue, (output, workspace)),
+        Algorithm::Pointwise => with_merged(input, |input| pointwise::forward(job, rows, input, epilogue, output)),
+        Algorithm::Im2colTiled | Algorithm::Auto | Algorithm::Fused => {
+            tiled::forward(job, job.tile(size_of::<T>()), rows, input, epilogue, (output, workspace));
         }
     }
 }
@@ -159,21 +237,30 @@ pub(crate) fn forward<T: Element>(
 /// input's channels'.
 pub(crate) fn input_grad<T: Element>(
     job: &Job,
-    weight: ArrayView2<'_, T>,
-    grad_output: ArrayView3<'_, T>,
+    weights: &Weights<'_, T>,
+    grad_output: ArrayView5<'_, T>,
     epilogue: Epilogue<'_, T>,
     (input_grad, workspace): (ArrayViewMut5<'_, T>, &mut [T]),
 ) {
-    match job.algorithm {
-        Algorithm::Direct => direct::input_grad(job, weight, grad_output, epilogue, (input_grad, workspace)),
-        Algorithm::Pointwise => with_merged_mut(input_grad, |input_grad| {
-            pointwise::input_grad(job, weight, grad_output, epilogue, input_grad);
-        }),
-        Algorithm::Im2col | Algorithm::Im2colTiled | Algorithm::Auto => {
-            let tile = job.tile(size_of::<T>());
-            tiled::input_grad(job, tile, weight, grad_output, epilogue, (input_grad, workspace));
+    let rows = match (weights, &job.fused) {
+        (Weights::Packed(packed), Some((geometry, layout))) => {
+            return with_merged_mut(input_grad, |input_grad| {
+                fused::forward((geometry, layout), packed, grad_output, epilogue, (input_grad, workspace));
+            });
         }
-    }
+        (Weights::Rows(rows), _) => rows.view(),
+        (Weights::Packed(_), None) => unreachable!("weights are packed by the job that reads them"),
+    };
+    with_merged(grad_output, |grad| match job.algorithm {
+        Algorithm::Direct => direct::input_grad(job, rows, grad, epilogue, (input_grad, workspace)),
+        Algorithm::Pointwise => with_merged_mut(input_grad, |input_grad| {
+            pointwise::input_grad(job, rows, grad, epilogue, input_grad);
+        }),
+        Algorithm::Im2col | Algorithm::Im2colTiled | Algorithm::Auto | Algorithm::Fused => {
+            let tile = job.tile(size_of::<T>());
+            tiled::input_grad(job, tile, rows, grad, epilogue, (input_grad, workspace));
+        }
+    });
 }
 
 /// `weight_grad [OC, C/g · taps] = grad_output · Cols(input)ᵀ`, summed over the batch.
@@ -188,7 +275,7 @@ pub(crate) fn weight_grad<T: Element>(
         Algorithm::Pointwise => {
             with_merged(input, |input| pointwise::weight_grad(job, input, grad_output, weight_grad))
         }
-        Algorithm::Im2col | Algorithm::Im2colTiled | Algorithm::Auto => {
+        Algorithm::Im2col | Algorithm::Im2colTiled | Algorithm::Auto | Algorithm::Fused => {
             tiled::weight_grad(job, job.tile(size_of::<T>()), input, grad_output, (weight_grad, workspace));
         }
     }

@@ -73,7 +73,7 @@ impl<'a, T: Element> PatchSource<'a, T> {
         Self { geometry, image, flat: image.to_slice() }
     }
 
-    fn row(&self, channel: usize, depth: usize, height: usize) -> Row<'a, T> {
+    pub fn row(&self, channel: usize, depth: usize, height: usize) -> Row<'a, T> {
         match self.flat {
             Some(flat) => {
                 let (_, depths, heights, width) = self.image.dim();

@@ -28,6 +28,16 @@ struct Run {
     source: Option<usize>,
 }
 
+/// Every second cell. The loop over pairs becomes vector shuffles, a step of 2 in an iterator does not.
+fn gather_pairs<T: Element>(row: &[T], out: &mut [T]) {
+    let (pairs, _) = row.as_chunks::<2>();
+    let whole = out.len().min(pairs.len());
+    out[..whole].iter_mut().zip(pairs).for_each(|(o, pair)| *o = pair[0]);
+    if whole < out.len() {
+        out[whole] = row[2 * whole];
+    }
+}
+
 /// One tap of the width axis: maps windows to cells of a row.
 #[derive(Clone)]
 pub(crate) struct TapRow {
@@ -79,6 +89,7 @@ impl TapRow {
             let Some(source) = run.source else { return out.fill(T::zero()) };
             match row {
                 Row::Slice(row) if step == 1 => out.copy_from_slice(&row[source..source + out.len()]),
+                Row::Slice(row) if step == 2 => gather_pairs(&row[source..], out),
                 Row::Slice(row) => out.iter_mut().zip(row[source..].iter().step_by(step)).for_each(|(o, &x)| *o = x),
                 Row::View(row) => out.iter_mut().enumerate().for_each(|(i, o)| *o = row[source + i * step]),
             }

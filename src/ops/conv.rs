@@ -40,7 +40,7 @@ pub fn conv<T: Element, const D: usize>(
 where
     [usize; D]: Rank,
 {
-    let engine = Engine::new(options.geometry(input.shape(), weight.shape())?, Pass::Forward, options)?;
+    let engine = Engine::new::<T, D>(options.geometry(input.shape(), weight.shape())?, Pass::Forward, options)?;
     apply(&engine, weight, bias, ("input", input))
 }
 
@@ -58,7 +58,7 @@ pub fn conv_into<T: Element, const D: usize>(
 where
     [usize; D]: Rank,
 {
-    let engine = Engine::new(options.geometry(input.shape(), weight.shape())?, Pass::Forward, options)?;
+    let engine = Engine::new::<T, D>(options.geometry(input.shape(), weight.shape())?, Pass::Forward, options)?;
     apply_into(&engine, weight, bias, ("input", input), output)
 }
 

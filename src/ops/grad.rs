@@ -34,7 +34,7 @@ pub fn conv_input_grad<T: Element, const D: usize>(
 where
     [usize; D]: Rank,
 {
-    apply(&adjoint(input_shape, weight.shape(), options)?, weight, None, ("grad_output", grad_output))
+    apply(&adjoint::<T, D>(input_shape, weight.shape(), options)?, weight, None, ("grad_output", grad_output))
 }
 
 /// [`conv_input_grad`] into an output that the caller owns.
@@ -51,15 +51,25 @@ pub fn conv_input_grad_into<T: Element, const D: usize>(
 where
     [usize; D]: Rank,
 {
-    apply_into(&adjoint(input_shape, weight.shape(), options)?, weight, None, ("grad_output", grad_output), output)
+    apply_into(
+        &adjoint::<T, D>(input_shape, weight.shape(), options)?,
+        weight,
+        None,
+        ("grad_output", grad_output),
+        output,
+    )
 }
 
-fn adjoint<const D: usize>(input_shape: Shape<D>, weight: &[usize], options: &ConvOptions<D>) -> Result<Engine>
+fn adjoint<T: Element, const D: usize>(
+    input_shape: Shape<D>,
+    weight: &[usize],
+    options: &ConvOptions<D>,
+) -> Result<Engine>
 where
     [usize; D]: Rank,
 {
     options.without_activation()?;
-    Engine::new(options.geometry(input_shape.as_ref(), weight)?, Pass::InputGrad, options)
+    Engine::new::<T, D>(options.geometry(input_shape.as_ref(), weight)?, Pass::InputGrad, options)
 }
 
 /// Gradient of [`conv`](crate::conv) with respect to its weight `[OC, C/g, *k]`, summed over the batch; exactly

@@ -21,7 +21,7 @@ use ndarray::ArrayRef1;
 
 use crate::element::Element;
 use crate::error::Result;
-use crate::plan::{Engine, check_shape, kernel_rows, zeros_like_order};
+use crate::plan::{Engine, check_shape, zeros_like_order};
 use crate::rank::{Rank, Tensor, TensorRef};
 
 /// Runs a forward pass or input gradient on `source`, which errors call by its name, into a new array.
@@ -54,9 +54,9 @@ where
     engine.check_bias(bias.map(|bias| bias.len()))?;
     check_shape(name, D, engine.source_shape(), source.shape())?;
     check_shape("output", D, engine.target_shape(), output.shape())?;
-    let kernels = kernel_rows(<[usize; D]>::widen(weight.view()));
+    let weights = engine.weights(<[usize; D]>::widen(weight.view()));
     let (source, target) = (<[usize; D]>::widen(source.view()), <[usize; D]>::widen(output.view_mut()));
     let mut workspace = vec![T::zero(); engine.workspace::<T>().len()];
-    engine.run(kernels.view(), bias, source, target, &mut workspace);
+    engine.run(&weights, bias, source, target, &mut workspace);
     Ok(())
 }

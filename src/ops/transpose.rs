@@ -39,7 +39,7 @@ where
     [usize; D]: Rank,
 {
     let geometry = options.transposed_geometry(input.shape(), weight.shape())?;
-    apply(&Engine::new(geometry, Pass::InputGrad, options)?, weight, bias, ("input", input))
+    apply(&Engine::new::<T, D>(geometry, Pass::InputGrad, options)?, weight, bias, ("input", input))
 }
 
 /// [`conv_transpose`] into an output that the caller owns, of any strides. What it held is not read.
@@ -57,7 +57,7 @@ where
     [usize; D]: Rank,
 {
     let geometry = options.transposed_geometry(input.shape(), weight.shape())?;
-    apply_into(&Engine::new(geometry, Pass::InputGrad, options)?, weight, bias, ("input", input), output)
+    apply_into(&Engine::new::<T, D>(geometry, Pass::InputGrad, options)?, weight, bias, ("input", input), output)
 }
 
 /// Gradient of [`conv_transpose`] with respect to its input: the convolution of `grad_output`
@@ -74,7 +74,7 @@ pub fn conv_transpose_input_grad<T: Element, const D: usize>(
 where
     [usize; D]: Rank,
 {
-    apply(&adjoint(input_shape, weight.shape(), options)?, weight, None, ("grad_output", grad_output))
+    apply(&adjoint::<T, D>(input_shape, weight.shape(), options)?, weight, None, ("grad_output", grad_output))
 }
 
 /// [`conv_transpose_input_grad`] into an output that the caller owns.
@@ -91,16 +91,26 @@ pub fn conv_transpose_input_grad_into<T: Element, const D: usize>(
 where
     [usize; D]: Rank,
 {
-    apply_into(&adjoint(input_shape, weight.shape(), options)?, weight, None, ("grad_output", grad_output), output)
+    apply_into(
+        &adjoint::<T, D>(input_shape, weight.shape(), options)?,
+        weight,
+        None,
+        ("grad_output", grad_output),
+        output,
+    )
 }
 
 /// The forward pass of the convolution that the transposed convolution is the input gradient of.
-fn adjoint<const D: usize>(input_shape: Shape<D>, weight: &[usize], options: &ConvOptions<D>) -> Result<Engine>
+fn adjoint<T: Element, const D: usize>(
+    input_shape: Shape<D>,
+    weight: &[usize],
+    options: &ConvOptions<D>,
+) -> Result<Engine>
 where
     [usize; D]: Rank,
 {
     options.without_activation()?;
-    Engine::new(options.transposed_geometry(input_shape.as_ref(), weight)?, Pass::Forward, options)
+    Engine::new::<T, D>(options.transposed_geometry(input_shape.as_ref(), weight)?, Pass::Forward, options)
 }
 
 /// Gradient of [`conv_transpose`] with respect to its weight `[C, OC/g, *k]`, summed over the batch.

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::geometry::ConvGeometry;
-use crate::lowering::{Algorithm, Pass};
+use crate::lowering::{Algorithm, Pass, fused_geometry};
 
 /// An algorithm and the reason for it. The algorithm is never `Auto`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,10 @@ pub(crate) fn choose(geometry: &ConvGeometry, pass: Pass, asked: Algorithm) -> R
         Algorithm::Auto => {}
         Algorithm::Pointwise if !g.is_pointwise() => {
             let reason = "it needs a kernel of one cell, stride 1 and no padding";
+            return Err(Error::Unsupported { algorithm: asked.name(), reason });
+        }
+        Algorithm::Fused if fused_geometry(g, pass).is_none() => {
+            let reason = "it computes forward passes, and input gradients of stride 1 with zeros for padding";
             return Err(Error::Unsupported { algorithm: asked.name(), reason });
         }
         _ => return Ok(Choice { algorithm: asked, reason: "asked for by name" }),

@@ -7,7 +7,7 @@ use super::explain::Explanation;
 use crate::element::Element;
 use crate::error::{Error, Result};
 use crate::geometry::ConvGeometry;
-use crate::lowering::{self, Activation, Epilogue, Job, Pass, Workspace};
+use crate::lowering::{self, Activation, Epilogue, Job, Pass, Weights, Workspace};
 use crate::options::ConvOptions;
 
 /// One pass over one geometry, ready to run on arrays `[N, C, D, H, W]`.
@@ -19,16 +19,24 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub fn new<const D: usize>(geometry: ConvGeometry, pass: Pass, options: &ConvOptions<D>) -> Result<Self> {
+    pub fn new<T: Element, const D: usize>(
+        geometry: ConvGeometry,
+        pass: Pass,
+        options: &ConvOptions<D>,
+    ) -> Result<Self> {
         let choice = choose(&geometry, pass, options.algorithm)?;
         let dense = options.backend.resolve()?;
-        let workspace_bytes = options.workspace_bytes;
-        let job = Job { geometry, pass, algorithm: choice.algorithm, dense, workspace_bytes };
+        let job = Job::new::<T>(geometry, (pass, choice.algorithm), dense, options.workspace_bytes);
         Ok(Self { job, choice, activation: options.activation })
     }
 
     pub fn geometry(&self) -> &ConvGeometry {
         &self.job.geometry
+    }
+
+    /// The weight `[OC, C/g, *k]` as the algorithm reads it: packed, or a row a kernel.
+    pub fn weights<'a, T: Element>(&self, weight: ArrayView5<'a, T>) -> Weights<'a, T> {
+        self.job.weights(kernel_rows(weight))
     }
 
     pub fn workspace<T>(&self) -> Workspace {
@@ -75,7 +83,7 @@ impl Engine {
     /// Forward or input gradient: `target = pass(weight, source)`, then bias and activation.
     pub fn run<T: Element>(
         &self,
-        weight: ArrayView2<'_, T>,
+        weights: &Weights<'_, T>,
         bias: Option<&ndarray::ArrayRef1<T>>,
         source: ArrayView5<'_, T>,
         target: ArrayViewMut5<'_, T>,
@@ -84,11 +92,9 @@ impl Engine {
         let job = &self.job;
         let epilogue = Epilogue { bias: bias.map(|bias| bias.view()), activation: self.activation };
         match job.pass {
-            Pass::InputGrad => lowering::with_merged(source, |grad| {
-                lowering::input_grad(job, weight, grad, epilogue, (target, workspace));
-            }),
+            Pass::InputGrad => lowering::input_grad(job, weights, source, epilogue, (target, workspace)),
             Pass::Forward | Pass::WeightGrad => lowering::with_merged_mut(target, |target| {
-                lowering::forward(job, weight, source, epilogue, (target, workspace));
+                lowering::forward(job, weights, source, epilogue, (target, workspace));
             }),
         }
     }
@@ -116,7 +122,7 @@ impl Engine {
 }
 
 /// Kernels as row vectors, copied only where the weight is not contiguous.
-pub(crate) fn kernel_rows<'a, T: Element>(weight: ArrayView5<'a, T>) -> CowArray<'a, T, Ix2> {
+fn kernel_rows<'a, T: Element>(weight: ArrayView5<'a, T>) -> CowArray<'a, T, Ix2> {
     let (outer, c, d, h, w) = weight.dim();
     let shape = (outer, c * d * h * w);
     match weight.to_slice() {

@@ -9,13 +9,13 @@ pub use explain::Explanation;
 pub use weight_grad::WeightGradPlan;
 
 use engine::caller_shape;
-pub(crate) use engine::{Engine, check_dims, check_shape, kernel_rows, zeros_like_order};
+pub(crate) use engine::{Engine, check_dims, check_shape, zeros_like_order};
 
-use ndarray::{Array1, Array2, ArrayRef1};
+use ndarray::{Array1, ArrayRef1};
 
 use crate::element::Element;
 use crate::error::{Error, Result};
-use crate::lowering::{Algorithm, Pass};
+use crate::lowering::{Algorithm, Pass, Weights};
 use crate::options::ConvOptions;
 use crate::rank::{Rank, Shape, Tensor, TensorRef};
 
@@ -42,9 +42,9 @@ use crate::rank::{Rank, Shape, Tensor, TensorRef};
 /// # Ok::<(), convgemm::Error>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct ConvPlan<T, const D: usize> {
+pub struct ConvPlan<T: Element, const D: usize> {
     engine: Engine,
-    kernels: Array2<T>,
+    weights: Weights<'static, T>,
     bias: Option<Array1<T>>,
     workspace_len: usize,
 }
@@ -64,7 +64,7 @@ where
         options: &ConvOptions<D>,
     ) -> Result<Self> {
         let geometry = options.geometry(input_shape.as_ref(), weight.shape())?;
-        Self::new(Engine::new(geometry, Pass::Forward, options)?, weight, bias)
+        Self::new(Engine::new::<T, D>(geometry, Pass::Forward, options)?, weight, bias)
     }
 
     /// A plan of [`conv_transpose`](crate::conv_transpose): `weight` is `[C, OC/g, *k]`, `bias` `[OC]`.
@@ -78,7 +78,7 @@ where
         options: &ConvOptions<D>,
     ) -> Result<Self> {
         let geometry = options.transposed_geometry(input_shape.as_ref(), weight.shape())?;
-        Self::new(Engine::new(geometry, Pass::InputGrad, options)?, weight, bias)
+        Self::new(Engine::new::<T, D>(geometry, Pass::InputGrad, options)?, weight, bias)
     }
 
     /// A plan of [`conv_input_grad`](crate::conv_input_grad): it is run on the output's gradient.
@@ -89,14 +89,14 @@ where
     pub fn input_grad(input_shape: Shape<D>, weight: &TensorRef<T, D>, options: &ConvOptions<D>) -> Result<Self> {
         options.without_activation()?;
         let geometry = options.geometry(input_shape.as_ref(), weight.shape())?;
-        Self::new(Engine::new(geometry, Pass::InputGrad, options)?, weight, None)
+        Self::new(Engine::new::<T, D>(geometry, Pass::InputGrad, options)?, weight, None)
     }
 
     fn new(engine: Engine, weight: &TensorRef<T, D>, bias: Option<&ArrayRef1<T>>) -> Result<Self> {
         engine.check_bias(bias.map(|bias| bias.len()))?;
-        let kernels = kernel_rows(<[usize; D]>::widen(weight.view())).into_owned();
+        let weights = engine.weights(<[usize; D]>::widen(weight.view())).into_owned();
         let workspace_len = engine.workspace::<T>().len();
-        Ok(Self { engine, kernels, bias: bias.map(|bias| bias.to_owned()), workspace_len })
+        Ok(Self { engine, weights, bias: bias.map(|bias| bias.to_owned()), workspace_len })
     }
 
     /// The shape of what [`run`](Self::run) takes.
@@ -117,7 +117,7 @@ where
 
     /// Elements of the packed weights that the plan keeps.
     pub fn packed_len(&self) -> usize {
-        self.kernels.len()
+        self.weights.len()
     }
 
     /// The algorithm that was chosen.
@@ -152,7 +152,7 @@ where
         check_shape("output", D, self.engine.target_shape(), output.shape())?;
         check_workspace(self.workspace_len, workspace)?;
         let (source, target) = (<[usize; D]>::widen(input.view()), <[usize; D]>::widen(output.view_mut()));
-        self.engine.run(self.kernels.view(), self.bias.as_deref(), source, target, workspace);
+        self.engine.run(&self.weights, self.bias.as_deref(), source, target, workspace);
         Ok(())
     }
 }

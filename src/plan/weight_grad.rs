@@ -49,12 +49,15 @@ where
 
     pub(crate) fn of_conv(input: &[usize], weight: &[usize], options: &ConvOptions<D>) -> Result<Self> {
         options.without_activation()?;
-        Ok(Self::new(Engine::new(options.geometry(input, weight)?, Pass::WeightGrad, options)?, false))
+        Ok(Self::new(Engine::new::<T, D>(options.geometry(input, weight)?, Pass::WeightGrad, options)?, false))
     }
 
     pub(crate) fn of_conv_transpose(input: &[usize], weight: &[usize], options: &ConvOptions<D>) -> Result<Self> {
         options.without_activation()?;
-        Ok(Self::new(Engine::new(options.transposed_geometry(input, weight)?, Pass::WeightGrad, options)?, true))
+        Ok(Self::new(
+            Engine::new::<T, D>(options.transposed_geometry(input, weight)?, Pass::WeightGrad, options)?,
+            true,
+        ))
     }
 
     fn new(engine: Engine, is_transposed: bool) -> Self {

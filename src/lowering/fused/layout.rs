@@ -1,0 +1,258 @@
+//! The sizes of the fused algorithm: how the patch matrix is cut, and where each kernel cell lies in a slab.
+
+use crate::geometry::{Axis, ConvGeometry};
+use crate::lowering::pieces::block_length;
+
+/// Bytes of the patch matrix's rows that one block spans: with a panel of windows beside it, it must
+/// stay in the L1 or close to it. 384 rows of f32 were as fast as any from 256 to 576, and need fewer
+/// passes over the output than fewer would.
+const BLOCK_BYTES: usize = 1536;
+
+/// A slab of padded input larger than this pushes the weights out of the L2 of common machines.
+const SLAB_BYTES: usize = 384 << 10;
+
+/// The part of the output that one task adds to, block after block, must stay in the L2 as well.
+const OUTPUT_BYTES: usize = 384 << 10;
+
+/// Tasks that even a single image is cut into, where it is large enough.
+const MIN_TASKS: usize = 4;
+
+/// Output channels under which a task would spend more on packing windows than it gains.
+const MIN_CHANNELS: usize = 128;
+
+/// What lies on the vector lanes of the microkernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lanes {
+    /// Windows, side by side as in the output: the rule.
+    Windows,
+    /// Output channels: where the windows of an image would leave lanes empty.
+    Channels,
+}
+
+/// Lanes of the microkernel that will run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Vector {
+    /// Bytes of an element.
+    pub size: usize,
+    /// Elements of one register.
+    pub len: usize,
+    /// Elements of a whole tile's lanes.
+    pub lanes: usize,
+    /// Columns of a whole tile.
+    pub columns: usize,
+}
+
+/// How a slab of padded input lies in memory: `[channel][depth][height][phase][column]`, where phase
+/// `p` holds the columns `p`, `p + stride`, …, so that neighbouring windows read neighbouring cells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Slab {
+    pub depth: usize,
+    pub height: usize,
+    pub phases: usize,
+    pub columns: usize,
+    /// Where each kernel cell of a group is read from, counted from the slab's start.
+    pub offsets: Vec<usize>,
+}
+
+impl Slab {
+    fn new(geometry: &ConvGeometry, [depth, height, phases, columns]: [usize; 4]) -> Self {
+        let row = phases * columns;
+        let [d, h, w] = geometry.axes;
+        let mut offsets = Vec::with_capacity(geometry.patch_rows());
+        for channel in 0..geometry.group_in_channels() {
+            for td in 0..d.kernel {
+                for th in 0..h.kernel {
+                    let line = (channel * depth + td * d.dilation) * height + th * h.dilation;
+                    for tw in 0..w.kernel {
+                        let column = tw * w.dilation;
+                        offsets.push(line * row + column % w.stride * columns + column / w.stride);
+                    }
+                }
+            }
+        }
+        Self { depth, height, phases, columns, offsets }
+    }
+
+    /// Elements of one channel.
+    pub fn channel_len(&self) -> usize {
+        self.depth * self.height * self.phases * self.columns
+    }
+
+    /// Where the first window of an output row reads its first kernel cell.
+    pub fn row_start(&self, geometry: &ConvGeometry, od: usize, oh: usize) -> usize {
+        let [d, h, _] = geometry.axes;
+        (od * d.stride * self.height + oh * h.stride) * self.phases * self.columns
+    }
+}
+
+/// Everything that is known before the arrays come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Layout {
+    pub lanes: Lanes,
+    /// Rows of the patch matrix in one block.
+    pub block_rows: usize,
+    /// Output planes and rows of one task.
+    pub planes: usize,
+    pub rows: usize,
+    /// Output channels of one task.
+    pub channels: usize,
+    /// The padded copy that windows are read from.
+    pub slab: Slab,
+    /// The image itself as a slab, where it needs neither padding nor phases.
+    pub image: Option<Slab>,
+    /// Elements of the scratch memory's three parts.
+    pub slab_len: usize,
+    pub panel_len: usize,
+    pub sums_len: usize,
+}
+
+impl Layout {
+    pub fn new(geometry: &ConvGeometry, vector: Vector, workspace_bytes: usize) -> Self {
+        let mut cut = Cut::wanted(geometry, vector);
+        while cut.lens(geometry, vector).iter().sum::<usize>() * vector.size > workspace_bytes && cut.shrink() {}
+        let [slab_len, panel_len, sums_len] = cut.lens(geometry, vector);
+        let [_, _, ow] = geometry.axes.map(|axis| axis.output);
+        let [d, h, w] = geometry.axes.map(|axis| axis.input);
+        let image = is_plain(geometry).then(|| Slab::new(geometry, [d, h, 1, w]));
+        debug_assert!(cut.planes * cut.rows * ow > 0 || geometry.windows() == 0);
+        Self {
+            lanes: cut.lanes,
+            block_rows: cut.block_rows,
+            planes: cut.planes,
+            rows: cut.rows,
+            channels: cut.channels,
+            slab: Slab::new(geometry, slab_dims(geometry, cut.planes, cut.rows)),
+            image,
+            slab_len,
+            panel_len,
+            sums_len,
+        }
+    }
+
+    pub fn slot_len(&self) -> usize {
+        self.slab_len + self.panel_len + self.sums_len
+    }
+}
+
+/// Whether windows can be read from the image itself: nothing is padded and neighbours are neighbours.
+fn is_plain(geometry: &ConvGeometry) -> bool {
+    geometry.axes[2].stride == 1 && geometry.axes.iter().all(|axis| axis.pad_before == 0 && axis.pad_after == 0)
+}
+
+/// The cut before its offsets are worked out.
+struct Cut {
+    lanes: Lanes,
+    block_rows: usize,
+    taps: usize,
+    planes: usize,
+    rows: usize,
+    channels: usize,
+}
+
+impl Cut {
+    fn wanted(geometry: &ConvGeometry, vector: Vector) -> Self {
+        let g = geometry;
+        let [od, oh, ow] = g.axes.map(|axis| axis.output.max(1));
+        let (depth, taps) = (g.patch_rows().max(1), g.taps());
+        let block = (BLOCK_BYTES / vector.size).max(1);
+        // Whole channels in a block, so that each is padded once.
+        let unit = if taps <= block { taps } else { 1 };
+        let block_rows = block_length(depth, depth.div_ceil(block / unit * unit), unit);
+        let images = (g.batch * g.groups).max(1);
+        let all_channels = g.group_out_channels().max(1);
+
+        let lanes = choose_lanes(g, vector);
+        let lines = |bytes: usize, line_bytes: usize| (bytes / line_bytes.max(1)).max(1);
+        let slab_line = block_rows.div_ceil(taps) * slab_line_len(g) * vector.size;
+        let output_line = all_channels * ow * vector.size;
+        let wanted = lines(SLAB_BYTES, slab_line).min(lines(OUTPUT_BYTES, output_line)).min(od * oh);
+        let (planes, rows) = if wanted >= oh { (wanted / oh, oh) } else { (1, wanted) };
+        // Even parts, of which there are enough for a few threads.
+        let parts = od.div_ceil(planes).max(if rows == oh { MIN_TASKS.div_ceil(images) } else { 1 });
+        let planes = od.div_ceil(parts.min(od));
+        let missing = MIN_TASKS.div_ceil(images * od.div_ceil(planes));
+        let tall = g.windows() >= 4 * vector.lanes * missing && planes == 1;
+        let rows = oh.div_ceil(oh.div_ceil(rows).max(if tall { missing.min(oh) } else { 1 }));
+        let rows = if planes == 1 { fill_lanes(rows, oh, ow, vector) } else { rows };
+        let tasks = images * od.div_ceil(planes) * oh.div_ceil(rows);
+        let parts = MIN_TASKS.div_ceil(tasks).min(all_channels.div_ceil(MIN_CHANNELS));
+        let channels = block_length(all_channels, parts, channel_unit(lanes, vector));
+        Self { lanes, block_rows, taps, planes, rows, channels }
+    }
+
+    /// Elements of the slab, the panel and the sums.
+    fn lens(&self, geometry: &ConvGeometry, vector: Vector) -> [usize; 3] {
+        let channels = match self.block_rows % self.taps {
+            0 => self.block_rows / self.taps,
+            // A block that starts anywhere touches one channel more.
+            _ => (self.block_rows.div_ceil(self.taps) + 1).min(geometry.group_in_channels()),
+        };
+        let [depth, height, phases, columns] = slab_dims(geometry, self.planes, self.rows);
+        // Rows are copied by whole 64-byte chunks, the last of which may run over.
+        let slack = 64 / vector.size;
+        let sums = match self.lanes {
+            Lanes::Windows => vector.lanes * vector.columns,
+            Lanes::Channels => {
+                let channels = self.channels.min(geometry.group_out_channels());
+                self.planes * self.rows * geometry.axes[2].output * channels.next_multiple_of(vector.len)
+            }
+        };
+        [channels * depth * height * phases * columns, self.block_rows * vector.lanes + slack, sums]
+    }
+
+    /// Makes the cut smaller; false if it cannot be.
+    fn shrink(&mut self) -> bool {
+        if self.planes * self.rows > 1 {
+            if self.planes > 1 {
+                self.planes = self.planes.div_ceil(2);
+            } else {
+                self.rows = self.rows.div_ceil(2);
+            }
+        } else if self.block_rows > 1 {
+            self.block_rows = self.block_rows.div_ceil(2);
+        } else {
+            return false;
+        }
+        true
+    }
+}
+
+/// Windows lie on the lanes unless they would leave a good part of them empty and channels would not.
+fn choose_lanes(geometry: &ConvGeometry, vector: Vector) -> Lanes {
+    let filled = |n: usize| n as f64 / n.next_multiple_of(vector.len).max(1) as f64;
+    let (windows, channels) = (filled(geometry.windows()), filled(geometry.group_out_channels()));
+    if windows < 0.85 && channels > windows { Lanes::Channels } else { Lanes::Windows }
+}
+
+/// Tasks own whole tiles of channels.
+fn channel_unit(lanes: Lanes, vector: Vector) -> usize {
+    match lanes {
+        Lanes::Windows => vector.columns,
+        Lanes::Channels => vector.lanes,
+    }
+}
+
+/// Fewer rows a task, down to half of `rows`, if they fill the lanes better.
+fn fill_lanes(rows: usize, all_rows: usize, width: usize, vector: Vector) -> usize {
+    let waste = |rows: usize| {
+        let (whole, rest) = (all_rows / rows, all_rows % rows);
+        let vectors = |rows: usize| (rows * width).next_multiple_of(vector.len);
+        // A task has a cost of its own, about that of one vector of windows.
+        whole * (vectors(rows) + vector.len) + if rest > 0 { vectors(rest) + vector.len } else { 0 }
+    };
+    (rows.div_ceil(2)..=rows).rev().min_by_key(|&rows| waste(rows)).unwrap_or(rows)
+}
+
+/// `[depth, height, phases, columns]` of a slab for so many output planes and rows.
+fn slab_dims(geometry: &ConvGeometry, planes: usize, rows: usize) -> [usize; 4] {
+    let [d, h, w] = geometry.axes;
+    let span = |axis: Axis, windows: usize| (windows.max(1) - 1) * axis.stride + axis.extent();
+    let columns = w.output.max(1) - 1 + w.extent().div_ceil(w.stride);
+    [span(d, planes), span(h, rows), w.stride.min(w.extent()), columns]
+}
+
+/// Elements that one more output row adds to a slab's channel.
+fn slab_line_len(geometry: &ConvGeometry) -> usize {
+    let [depth, _, phases, columns] = slab_dims(geometry, 1, 1);
+    depth * geometry.axes[1].stride * phases * columns
+}
