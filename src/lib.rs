@@ -64,7 +64,7 @@ mod rank;
 
 pub use element::Element;
 pub use error::{Error, Result};
-pub use gemm::{DenseCalls, dense_calls};
+pub use gemm::{DenseCalls, dense_calls, isa};
 pub use geometry::{Axis, AxisPadding, AxisRequest, ConvGeometry, GeometryRequest};
 pub use ops::*;
 pub use options::{Activation, Algorithm, Backend, ConvOptions, Numerics, PadMode, Padding};

@@ -112,7 +112,8 @@ pub struct DenseCalls {
 /// let before = convgemm::dense_calls();
 /// let image = ndarray::Array4::<f32>::ones((1, 8, 9, 9));
 /// let kernels = ndarray::Array4::<f32>::ones((8, 8, 3, 3));
-/// convgemm::conv2d(&image, &kernels, None, &convgemm::ConvOptions::new())?;
+/// let options = convgemm::ConvOptions::new().algorithm(convgemm::Algorithm::Im2col);
+/// convgemm::conv2d(&image, &kernels, None, &options)?;
 /// let after = convgemm::dense_calls();
 /// assert!(after.gemm + after.openblas > before.gemm + before.openblas);
 /// # Ok::<(), convgemm::Error>(())

@@ -37,6 +37,11 @@ pub(crate) struct Operands<'a, T> {
     pub right_step: usize,
 }
 
+/// The instruction set of this machine that the microkernels use, such as `"avx512f"` or `"avx2+fma"`.
+pub fn isa() -> &'static str {
+    F32.isa
+}
+
 impl<T: Element> Kernel<T> {
     /// The best kernels that this machine can run.
     pub fn best() -> &'static Self {

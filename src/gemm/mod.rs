@@ -10,4 +10,5 @@ mod pure;
 pub(crate) use backend::Dense;
 pub use backend::{Backend, DenseCalls, dense_calls};
 pub(crate) use dense::{Store, matmul};
+pub use kernels::isa;
 pub(crate) use kernels::{Kernel, Operands};

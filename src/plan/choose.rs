@@ -1,6 +1,7 @@
 //! Which algorithm, and why: a function of shapes and options alone.
 
 use crate::error::{Error, Result};
+use crate::gemm::Backend;
 use crate::geometry::ConvGeometry;
 use crate::lowering::{Algorithm, Pass, fused_geometry};
 
@@ -19,11 +20,12 @@ const TINY_PRODUCT: usize = 1 << 10;
 /// `Direct`, which streams along rows, is faster. Set on depthwise and few-channel layers at 56×56.
 const THIN_SIDE: usize = 2;
 
-/// Chooses for `pass` over `geometry`, or checks the algorithm that was asked for.
+/// Chooses for `pass` over `geometry`, or checks the algorithm that was asked for. Where the caller names a
+/// backend, an algorithm is chosen that uses it.
 ///
 /// # Errors
 /// [`Error::Unsupported`] if the algorithm that was named cannot do it.
-pub(crate) fn choose(geometry: &ConvGeometry, pass: Pass, asked: Algorithm) -> Result<Choice> {
+pub(crate) fn choose(geometry: &ConvGeometry, pass: Pass, asked: Algorithm, backend: Backend) -> Result<Choice> {
     let g = geometry;
     match asked {
         Algorithm::Auto => {}
@@ -42,12 +44,14 @@ pub(crate) fn choose(geometry: &ConvGeometry, pass: Pass, asked: Algorithm) -> R
         Pass::Forward | Pass::InputGrad => g.group_out_channels().min(g.group_in_channels()),
         Pass::WeightGrad => g.group_out_channels().min(g.patch_rows()),
     };
-    let (algorithm, reason) = if g.is_pointwise() && thin > THIN_SIDE {
-        (Algorithm::Pointwise, "the kernel has one cell and moves by one: the input is the patch matrix")
-    } else if product <= TINY_PRODUCT {
-        (Algorithm::Direct, "so few multiplications that a dense product would cost more to call")
+    let (algorithm, reason) = if product <= TINY_PRODUCT {
+        (Algorithm::Direct, "so few multiplications that packing for a dense product would cost more")
     } else if thin <= THIN_SIDE {
         (Algorithm::Direct, "a kernel sees or feeds so few channels that a dense product would run half empty")
+    } else if fused_geometry(g, pass).is_some() && backend == Backend::Auto {
+        (Algorithm::Fused, "the patch matrix is packed for the microkernel, straight from the image")
+    } else if g.is_pointwise() {
+        (Algorithm::Pointwise, "the kernel has one cell and moves by one: the input is the patch matrix")
     } else {
         (Algorithm::Im2colTiled, "the patch matrix by tiles that stay in the cache, with a dense product on each")
     };
@@ -61,22 +65,31 @@ mod tests {
 
     fn auto(input: [usize; 4], weight: [usize; 4], options: ConvOptions<2>) -> Algorithm {
         let geometry = options.geometry(&input, &weight).unwrap();
-        choose(&geometry, Pass::Forward, Algorithm::Auto).unwrap().algorithm
+        choose(&geometry, Pass::Forward, Algorithm::Auto, Backend::Auto).unwrap().algorithm
     }
 
     #[test]
     fn each_kind_of_layer_gets_its_algorithm() {
         let plain = ConvOptions::new();
-        assert_eq!(auto([1, 64, 56, 56], [64, 64, 3, 3], plain), Algorithm::Im2colTiled);
-        assert_eq!(auto([1, 64, 56, 56], [256, 64, 1, 1], plain), Algorithm::Pointwise);
-        assert_eq!(auto([1, 64, 56, 56], [256, 64, 1, 1], plain.stride([2, 2])), Algorithm::Im2colTiled);
+        assert_eq!(auto([1, 64, 56, 56], [64, 64, 3, 3], plain), Algorithm::Fused);
+        assert_eq!(auto([1, 64, 56, 56], [256, 64, 1, 1], plain), Algorithm::Fused);
         assert_eq!(auto([1, 32, 56, 56], [32, 1, 3, 3], plain.groups(32)), Algorithm::Direct);
         assert_eq!(auto([1, 1, 3, 3], [1, 1, 2, 2], plain), Algorithm::Direct);
     }
 
     #[test]
+    fn a_named_backend_is_used() {
+        let chosen = |weight: [usize; 4]| {
+            let geometry = ConvOptions::<2>::new().geometry(&[1, 64, 56, 56], &weight).unwrap();
+            choose(&geometry, Pass::Forward, Algorithm::Auto, Backend::Gemm).unwrap().algorithm
+        };
+        assert_eq!(chosen([64, 64, 3, 3]), Algorithm::Im2colTiled);
+        assert_eq!(chosen([64, 64, 1, 1]), Algorithm::Pointwise);
+    }
+
+    #[test]
     fn pointwise_is_refused_where_it_would_be_wrong() {
         let geometry = ConvOptions::<2>::new().geometry(&[1, 1, 3, 3], &[1, 1, 2, 2]).unwrap();
-        assert!(choose(&geometry, Pass::Forward, Algorithm::Pointwise).is_err());
+        assert!(choose(&geometry, Pass::Forward, Algorithm::Pointwise, Backend::Auto).is_err());
     }
 }

@@ -24,7 +24,7 @@ impl Engine {
         pass: Pass,
         options: &ConvOptions<D>,
     ) -> Result<Self> {
-        let choice = choose(&geometry, pass, options.algorithm)?;
+        let choice = choose(&geometry, pass, options.algorithm, options.backend)?;
         let dense = options.backend.resolve()?;
         let job = Job::new::<T>(geometry, (pass, choice.algorithm), dense, options.workspace_bytes);
         Ok(Self { job, choice, activation: options.activation })

@@ -2,11 +2,16 @@
 
 use crate::geometry::{Axis, ConvGeometry};
 use crate::lowering::pieces::block_length;
+use crate::parallel;
 
 /// Bytes of the patch matrix's rows that one block spans: with a panel of windows beside it, it must
 /// stay in the L1 or close to it. 384 rows of f32 were as fast as any from 256 to 576, and need fewer
 /// passes over the output than fewer would.
 const BLOCK_BYTES: usize = 1536;
+
+/// The same where channels lie on the lanes: there the tile of weights is used many times, and must stay
+/// in the L1.
+const CHANNEL_BLOCK_BYTES: usize = 512;
 
 /// A slab of padded input larger than this pushes the weights out of the L2 of common machines.
 const SLAB_BYTES: usize = 384 << 10;
@@ -14,8 +19,12 @@ const SLAB_BYTES: usize = 384 << 10;
 /// The part of the output that one task adds to, block after block, must stay in the L2 as well.
 const OUTPUT_BYTES: usize = 384 << 10;
 
-/// Tasks that even a single image is cut into, where it is large enough.
-const MIN_TASKS: usize = 4;
+/// The parts of the scratch memory begin at cache lines.
+pub(super) const ALIGNMENT_BYTES: usize = 64;
+
+/// Tasks a thread that windows are cut into, where an image is large enough: the last ones to finish then
+/// keep the others waiting for a fraction of a task only.
+const TASKS_A_THREAD: usize = 3;
 
 /// Output channels under which a task would spend more on packing windows than it gains.
 const MIN_CHANNELS: usize = 128;
@@ -104,11 +113,12 @@ pub(crate) struct Layout {
     pub slab_len: usize,
     pub panel_len: usize,
     pub sums_len: usize,
+    slack: usize,
 }
 
 impl Layout {
     pub fn new(geometry: &ConvGeometry, vector: Vector, workspace_bytes: usize) -> Self {
-        let mut cut = Cut::wanted(geometry, vector);
+        let mut cut = Cut::wanted(geometry, vector, parallel::threads());
         while cut.lens(geometry, vector).iter().sum::<usize>() * vector.size > workspace_bytes && cut.shrink() {}
         let [slab_len, panel_len, sums_len] = cut.lens(geometry, vector);
         let [_, _, ow] = geometry.axes.map(|axis| axis.output);
@@ -126,11 +136,13 @@ impl Layout {
             slab_len,
             panel_len,
             sums_len,
+            slack: 2 * ALIGNMENT_BYTES / vector.size,
         }
     }
 
+    /// Elements of the scratch memory of one lane, with room to align its parts.
     pub fn slot_len(&self) -> usize {
-        self.slab_len + self.panel_len + self.sums_len
+        self.slab_len + self.panel_len + self.sums_len + self.slack
     }
 }
 
@@ -150,32 +162,36 @@ struct Cut {
 }
 
 impl Cut {
-    fn wanted(geometry: &ConvGeometry, vector: Vector) -> Self {
+    fn wanted(geometry: &ConvGeometry, vector: Vector, threads: usize) -> Self {
         let g = geometry;
         let [od, oh, ow] = g.axes.map(|axis| axis.output.max(1));
         let (depth, taps) = (g.patch_rows().max(1), g.taps());
-        let block = (BLOCK_BYTES / vector.size).max(1);
+        let lanes = choose_lanes(g, vector);
+        let block = match lanes {
+            Lanes::Windows => BLOCK_BYTES,
+            Lanes::Channels => CHANNEL_BLOCK_BYTES,
+        };
+        let block = (block / vector.size).max(1);
         // Whole channels in a block, so that each is padded once.
         let unit = if taps <= block { taps } else { 1 };
         let block_rows = block_length(depth, depth.div_ceil(block / unit * unit), unit);
         let images = (g.batch * g.groups).max(1);
         let all_channels = g.group_out_channels().max(1);
 
-        let lanes = choose_lanes(g, vector);
         let lines = |bytes: usize, line_bytes: usize| (bytes / line_bytes.max(1)).max(1);
         let slab_line = block_rows.div_ceil(taps) * slab_line_len(g) * vector.size;
         let output_line = all_channels * ow * vector.size;
         let wanted = lines(SLAB_BYTES, slab_line).min(lines(OUTPUT_BYTES, output_line)).min(od * oh);
         let (planes, rows) = if wanted >= oh { (wanted / oh, oh) } else { (1, wanted) };
-        // Even parts, of which there are enough for a few threads.
-        let parts = od.div_ceil(planes).max(if rows == oh { MIN_TASKS.div_ceil(images) } else { 1 });
-        let planes = od.div_ceil(parts.min(od));
-        let missing = MIN_TASKS.div_ceil(images * od.div_ceil(planes));
-        let tall = g.windows() >= 4 * vector.lanes * missing && planes == 1;
-        let rows = oh.div_ceil(oh.div_ceil(rows).max(if tall { missing.min(oh) } else { 1 }));
+        // Even parts, and enough of them for the threads. The cut does not change any sum: each is taken over
+        // the same blocks of rows in the same order, wherever its tile lies.
+        let missing = if threads > 1 { (TASKS_A_THREAD * threads).div_ceil(images) } else { 1 };
+        let planes = od.div_ceil(od.div_ceil(planes).max(missing.min(od)));
+        let missing = missing.div_ceil(od.div_ceil(planes)).min(g.windows() / (4 * vector.lanes)).clamp(1, oh);
+        let rows = if planes == 1 { oh.div_ceil(oh.div_ceil(rows).max(missing)) } else { oh };
         let rows = if planes == 1 { fill_lanes(rows, oh, ow, vector) } else { rows };
         let tasks = images * od.div_ceil(planes) * oh.div_ceil(rows);
-        let parts = MIN_TASKS.div_ceil(tasks).min(all_channels.div_ceil(MIN_CHANNELS));
+        let parts = threads.div_ceil(tasks).min(all_channels.div_ceil(MIN_CHANNELS));
         let channels = block_length(all_channels, parts, channel_unit(lanes, vector));
         Self { lanes, block_rows, taps, planes, rows, channels }
     }

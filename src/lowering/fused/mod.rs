@@ -10,7 +10,8 @@
 mod layout;
 mod pack;
 
-pub(crate) use layout::{Lanes, Layout, Vector};
+use layout::{ALIGNMENT_BYTES, Lanes};
+pub(crate) use layout::{Layout, Vector};
 pub(crate) use pack::{adjoint_kernels, pack_weights};
 
 use std::ops::Range;
@@ -18,7 +19,7 @@ use std::ops::Range;
 use ndarray::{ArrayView5, ArrayViewMut2, ArrayViewMut3, Axis};
 
 use self::layout::Slab;
-use self::pack::{Region, Runs, Tiles, fill_slab, pack_panel};
+use self::pack::{Chunks, Region, Rows, Tiles, fill_slab, pack_panel};
 use super::patches::segments;
 use super::pieces::{blocks, entries};
 use super::{Epilogue, group_image};
@@ -84,8 +85,8 @@ impl<'a, T: Element> Task<'a, '_, T> {
     fn run(&mut self, image: ndarray::ArrayView4<'_, T>, slot: &mut [T]) {
         let (g, layout) = (self.geometry, self.layout);
         let (slab_len, panel_len) = (layout.slab_len, layout.panel_len);
-        let (slab, rest) = slot.split_at_mut(slab_len);
-        let (panel, sums) = rest.split_at_mut(panel_len);
+        let (slab, rest) = aligned(slot).split_at_mut(slab_len);
+        let (panel, sums) = aligned(rest).split_at_mut(panel_len);
         let depth = g.patch_rows();
         let flat = image.to_slice();
         for row in (0..depth).step_by(layout.block_rows) {
@@ -130,14 +131,15 @@ impl<'a, T: Element> Task<'a, '_, T> {
         let (g, kernel) = (self.geometry, Kernel::<T>::best());
         let region = self.region();
         let windows = self.piece.ncols();
+        let cells = Rows::new(&slab.offsets[rows.clone()], base);
         for start in (0..windows).step_by(kernel.lanes()) {
             let count = kernel.lanes().min(windows - start);
             let first = self.window + start;
-            let runs = Runs::new(segments(g, first..first + count), |segment| {
+            let chunks = Chunks::new::<T>(segments(g, first..first + count), |segment| {
                 let (od, oh) = (segment.od - region.first[0] + origin[0], segment.oh - region.first[1] + origin[1]);
                 slab.row_start(g, od, oh) + segment.windows.start
             });
-            pack_panel(panel, kernel.lanes(), source, (&slab.offsets[rows.clone()], base), &runs);
+            pack_panel(panel, kernel.lanes(), source, cells, &chunks);
             match self.layout.lanes {
                 Lanes::Windows => self.multiply_by_windows(panel, (start, count), (rows.clone(), store), sums),
                 Lanes::Channels => self.multiply_by_channels(panel, (start, count), (rows.clone(), store), sums),
@@ -228,4 +230,10 @@ impl<'a, T: Element> Task<'a, '_, T> {
             column.iter_mut().zip(sums).for_each(|(to, &sum)| *to = sum);
         }
     }
+}
+
+/// The part of a slot from its first cache line on, so that vectors do not straddle two.
+fn aligned<T>(slot: &mut [T]) -> &mut [T] {
+    let skipped = slot.as_ptr().align_offset(ALIGNMENT_BYTES).min(slot.len());
+    &mut slot[skipped..]
 }

@@ -32,27 +32,26 @@ pub(super) fn fill_slab<T: Element>(
     let source = PatchSource::new(geometry, image);
     // Phase `p` of a padded row is what the windows of an axis with `stride` taps read at tap `p`.
     let columns = Axis { kernel: slab.phases, output: slab.columns, dilation: 1, ..w };
-    let phases = |phase| TapRow::new(columns, phase, mode);
     let row_len = slab.phases * slab.columns;
-    let mut rows = out.chunks_exact_mut(row_len);
-    for channel in channels {
-        for depth in 0..slab.depth {
-            for (height, row) in (0..slab.height).zip(&mut rows) {
-                if !is_read(d, depth, region.count[0]) || !is_read(h, height, region.count[1]) {
-                    continue;
-                }
-                let at = |axis: Axis, first: usize, offset: usize| {
-                    let position = (first * axis.stride + offset) as isize - axis.pad_before as isize;
-                    mode.source(position, axis.input)
-                };
-                match (at(d, region.first[0], depth), at(h, region.first[1], height)) {
-                    (Some(depth), Some(height)) => {
-                        for (phase, line) in row.chunks_exact_mut(slab.columns).enumerate() {
-                            let cells = source.row(channel, depth, height);
-                            phases(phase).gather(cells, 0..slab.columns, line);
+    let cell = |axis: Axis, first: usize, offset: usize| {
+        let position = (first * axis.stride + offset) as isize - axis.pad_before as isize;
+        mode.source(position, axis.input)
+    };
+    for phase in 0..slab.phases {
+        let tap = TapRow::new(columns, phase, mode);
+        for depth in (0..slab.depth).filter(|&depth| is_read(d, depth, region.count[0])) {
+            for height in (0..slab.height).filter(|&height| is_read(h, height, region.count[1])) {
+                let row = cell(d, region.first[0], depth).zip(cell(h, region.first[1], height));
+                let start = (depth * slab.height + height) * row_len + phase * slab.columns;
+                for (place, channel) in channels.clone().enumerate() {
+                    let start = start + place * slab.channel_len();
+                    let line = &mut out[start..start + slab.columns];
+                    match row {
+                        Some((depth, height)) => {
+                            tap.gather(source.row(channel, depth, height), 0..slab.columns, line);
                         }
+                        None => line.fill(T::zero()),
                     }
-                    _ => row.fill(T::zero()),
                 }
             }
         }
@@ -67,103 +66,184 @@ fn is_read(axis: Axis, offset: usize, windows: usize) -> bool {
     })
 }
 
-/// A run of windows of one output row: where it starts in the source and in the panel.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Run {
-    pub source: usize,
-    pub place: usize,
-    pub len: usize,
-}
+/// Bytes that are copied at a time: a cache line, and the widest vector there is.
+const CHUNK_BYTES: usize = 64;
 
-/// The runs of a panel of windows, at most one a lane.
-pub(super) struct Runs {
-    runs: [Run; MAX_LANES],
+/// A chunk of neighbouring cells, and where it goes in a row of the panel.
+#[derive(Clone, Copy, Default)]
+struct Chunk {
+    from: usize,
+    to: usize,
+    /// Cells of it that count.
     len: usize,
 }
 
-/// Lanes of the widest tile of any microkernel.
+/// Lanes of the widest tile of any microkernel, and so the most chunks of a panel's row.
 const MAX_LANES: usize = 64;
 
-impl Runs {
-    pub fn new(segments: impl Iterator<Item = Segment>, start: impl Fn(&Segment) -> usize) -> Self {
-        let mut all = Self { runs: [Run::default(); MAX_LANES], len: 0 };
+/// Which cells the windows of a panel read, counted from a kernel cell's offset, in chunks.
+pub(super) struct Chunks {
+    chunks: [Chunk; MAX_LANES],
+    count: usize,
+}
+
+impl Chunks {
+    /// `start` tells where the first window of a segment reads.
+    pub fn new<T>(segments: impl Iterator<Item = Segment>, start: impl Fn(&Segment) -> usize) -> Self {
+        let mut all = Self { chunks: [Chunk::default(); MAX_LANES], count: 0 };
+        let mut run = Chunk::default();
         for segment in segments {
-            let (source, place) = (start(&segment), segment.place.clone());
-            let run = Run { source, place: place.start, len: place.len() };
-            match all.runs[..all.len].last_mut() {
-                // Rows that follow each other without a gap are one run.
-                Some(last) if last.source + last.len == run.source => last.len += run.len,
-                _ => {
-                    all.runs[all.len] = run;
-                    all.len += 1;
-                }
+            let (from, to, len) = (start(&segment), segment.place.start, segment.place.len());
+            // Rows that follow each other without a gap are one run.
+            if run.from + run.len == from {
+                run.len += len;
+            } else {
+                all.push_run::<T>(run);
+                run = Chunk { from, to, len };
             }
         }
+        all.push_run::<T>(run);
         all
     }
 
-    fn as_slice(&self) -> &[Run] {
-        &self.runs[..self.len]
+    fn push_run<T>(&mut self, run: Chunk) {
+        let chunk = CHUNK_BYTES / size_of::<T>();
+        for done in (0..run.len).step_by(chunk) {
+            let len = chunk.min(run.len - done);
+            self.chunks[self.count] = Chunk { from: run.from + done, to: run.to + done, len };
+            self.count += 1;
+        }
     }
 }
 
-/// Writes the panel `[offsets.len(), lanes]`: row `k` holds `source[offsets[k] − base + …]` for each run.
+/// Rows of a block of the patch matrix: where each kernel cell lies in the source.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'a> {
+    offsets: &'a [usize],
+    /// Subtracted from each offset.
+    base: usize,
+    /// The largest offset.
+    last: usize,
+}
+
+impl<'a> Rows<'a> {
+    pub fn new(offsets: &'a [usize], base: usize) -> Self {
+        assert!(offsets.iter().all(|&offset| offset >= base), "a kernel cell before its slab");
+        Self { offsets, base, last: offsets.iter().copied().max().unwrap_or(base) - base }
+    }
+}
+
+/// Writes the panel `[rows, lanes]`: row `k` holds the cells of all chunks at the offset of kernel cell `k`.
 ///
-/// Copies go by whole 64-byte chunks; what a chunk writes beyond its run is overwritten by the next run
-/// or row, or lies in the slack after the panel.
-pub(super) fn pack_panel<T: Element>(
-    panel: &mut [T],
-    lanes: usize,
-    source: &[T],
-    (offsets, base): (&[usize], usize),
-    runs: &Runs,
-) {
-    let runs = runs.as_slice();
-    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-    {
-        if is_x86_feature_detected!("avx512f") {
-            // SAFETY: the processor has been found to have the feature.
-            return unsafe { pack_avx512(panel, lanes, source, (offsets, base), runs) };
+/// Chunks are copied whole; what one writes beyond its cells is overwritten by the next chunk or row, or
+/// lies in the slack after the panel. Near the end of the source they are copied by the cell.
+pub(super) fn pack_panel<T: Element>(panel: &mut [T], lanes: usize, source: &[T], rows: Rows<'_>, chunks: &Chunks) {
+    let list = &chunks.chunks[..chunks.count];
+    let size = CHUNK_BYTES / size_of::<T>();
+    let end = |place: fn(&Chunk) -> usize| list.iter().map(place).max().unwrap_or(0) + size;
+    let panel_end = rows.offsets.len().saturating_sub(1) * lanes + end(|chunk| chunk.to);
+    assert!(panel_end <= panel.len(), "a panel with its slack");
+    if rows.last + end(|chunk| chunk.from) > source.len() {
+        return pack_cells(panel, lanes, source, rows, list);
+    }
+    let (panel, source) = (panel.as_mut_ptr(), source.as_ptr());
+    // SAFETY: each row copies whole chunks from `offset − base + from`, of which the last ends inside the
+    // source, to `row · lanes + to`, of which the last ends inside the panel; both have just been checked
+    // (`Rows::new` has checked that no offset is before its base). The instruction sets have been found.
+    unsafe {
+        #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+        {
+            if is_x86_feature_detected!("avx512f") {
+                return pack_avx512(panel, lanes, source, rows, list);
+            }
+            if is_x86_feature_detected!("avx") {
+                return pack_avx(panel, lanes, source, rows, list);
+            }
         }
-        if is_x86_feature_detected!("avx") {
-            // SAFETY: the processor has been found to have the feature.
-            return unsafe { pack_avx(panel, lanes, source, (offsets, base), runs) };
+        pack(panel, lanes, source, rows, list);
+    }
+}
+
+fn pack_cells<T: Element>(panel: &mut [T], lanes: usize, source: &[T], rows: Rows<'_>, chunks: &[Chunk]) {
+    for (row, &offset) in rows.offsets.iter().enumerate() {
+        for chunk in chunks {
+            let (from, to) = (offset - rows.base + chunk.from, row * lanes + chunk.to);
+            panel[to..to + chunk.len].copy_from_slice(&source[from..from + chunk.len]);
         }
     }
-    pack(panel, lanes, source, (offsets, base), runs);
 }
 
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 #[target_feature(enable = "avx512f")]
-fn pack_avx512<T: Element>(panel: &mut [T], lanes: usize, source: &[T], rows: (&[usize], usize), runs: &[Run]) {
-    pack(panel, lanes, source, rows, runs);
+unsafe fn pack_avx512<T>(panel: *mut T, lanes: usize, source: *const T, rows: Rows<'_>, chunks: &[Chunk]) {
+    // SAFETY: the caller's obligations are the same.
+    unsafe { pack(panel, lanes, source, rows, chunks) }
 }
 
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 #[target_feature(enable = "avx")]
-fn pack_avx<T: Element>(panel: &mut [T], lanes: usize, source: &[T], rows: (&[usize], usize), runs: &[Run]) {
-    pack(panel, lanes, source, rows, runs);
+unsafe fn pack_avx<T>(panel: *mut T, lanes: usize, source: *const T, rows: Rows<'_>, chunks: &[Chunk]) {
+    // SAFETY: the caller's obligations are the same.
+    unsafe { pack(panel, lanes, source, rows, chunks) }
 }
 
-/// Inlined into a function of each instruction set, where the chunks become its widest moves.
+/// Inlined into a function of each instruction set, where the chunks become its widest moves. The usual
+/// numbers of chunks have loops of their own, with all places in registers.
+///
+/// # Safety
+/// Every chunk at every offset must lie inside the source, and its place inside the panel.
 #[inline(always)]
-fn pack<T: Element>(panel: &mut [T], lanes: usize, source: &[T], (offsets, base): (&[usize], usize), runs: &[Run]) {
-    let chunk = 64 / size_of::<T>();
-    for (row, &offset) in offsets.iter().enumerate() {
-        for run in runs {
-            let (from, to) = (offset - base + run.source, row * lanes + run.place);
-            for done in (0..run.len).step_by(chunk) {
-                let (from, to) = (from + done, to + done);
-                match source.get(from..from + chunk) {
-                    Some(cells) => panel[to..to + chunk].copy_from_slice(cells),
-                    None => {
-                        let len = run.len - done;
-                        panel[to..to + len].copy_from_slice(&source[from..from + len]);
+unsafe fn pack<T>(panel: *mut T, lanes: usize, source: *const T, rows: Rows<'_>, chunks: &[Chunk]) {
+    // SAFETY: the caller's obligations are the same.
+    unsafe {
+        match chunks.len() {
+            1 => pack_fixed::<T, 1>(panel, lanes, source, rows, chunks),
+            2 => pack_fixed::<T, 2>(panel, lanes, source, rows, chunks),
+            3 => pack_fixed::<T, 3>(panel, lanes, source, rows, chunks),
+            4 => pack_fixed::<T, 4>(panel, lanes, source, rows, chunks),
+            5 => pack_fixed::<T, 5>(panel, lanes, source, rows, chunks),
+            6 => pack_fixed::<T, 6>(panel, lanes, source, rows, chunks),
+            7 => pack_fixed::<T, 7>(panel, lanes, source, rows, chunks),
+            _ => {
+                for (row, &offset) in rows.offsets.iter().enumerate() {
+                    let (from, to) = (source.add(offset - rows.base), panel.add(row * lanes));
+                    for chunk in chunks {
+                        copy_chunk(from.add(chunk.from), to.add(chunk.to));
                     }
                 }
             }
         }
     }
+}
+
+/// # Safety
+/// As [`pack`], and there are `N` chunks.
+#[inline(always)]
+unsafe fn pack_fixed<T, const N: usize>(
+    panel: *mut T,
+    lanes: usize,
+    source: *const T,
+    rows: Rows<'_>,
+    chunks: &[Chunk],
+) {
+    let places: [(usize, usize); N] = std::array::from_fn(|i| (chunks[i].from, chunks[i].to));
+    for (row, &offset) in rows.offsets.iter().enumerate() {
+        // SAFETY: the caller's obligations are the same.
+        unsafe {
+            let (cells, out) = (source.add(offset - rows.base), panel.add(row * lanes));
+            for (from, to) in places {
+                copy_chunk(cells.add(from), out.add(to));
+            }
+        }
+    }
+}
+
+/// # Safety
+/// Both pointers must be valid for a chunk; the source is never the panel.
+#[inline(always)]
+unsafe fn copy_chunk<T>(from: *const T, to: *mut T) {
+    // SAFETY: the caller's obligation.
+    unsafe { std::ptr::copy_nonoverlapping(from, to, CHUNK_BYTES / size_of::<T>()) }
 }
 
 /// Packs the kernels `[OC, C/g · taps]` in the order in which the microkernel reads them: by group, block
