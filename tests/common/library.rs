@@ -1,0 +1,322 @@
+//! The library under test, called on a [`Case`] of any rank.
+
+use convgemm::{
+    Algorithm, Backend, ConvOptions, ConvPlan, Element, Rank, Result, WeightGradPlan, conv, conv_bias_grad,
+    conv_input_grad, conv_input_grad_into, conv_into, conv_transpose, conv_transpose_input_grad,
+    conv_transpose_input_grad_into, conv_transpose_into, conv_transpose_weight_grad, conv_transpose_weight_grad_into,
+    conv_weight_grad, conv_weight_grad_into, fold, unfold,
+};
+use ndarray::{Array1, ArrayD, ArrayView, ArrayViewD, ArrayViewMut, ArrayViewMutD, Ix3};
+
+use super::cases::Case;
+use super::oracle::{Border, Line};
+
+/// What is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    Forward,
+    InputGrad,
+    WeightGrad,
+}
+
+/// Everything that must not change a result by more than roundings. Where the algorithm cannot do an
+/// operation, the library chooses another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct How {
+    pub algorithm: Algorithm,
+    pub backend: Backend,
+    pub workspace_bytes: usize,
+}
+
+/// The library's own default.
+pub const DEFAULT_WORKSPACE: usize = 2 << 20;
+
+/// Workspaces so small that every case has more than one tile.
+const TINY_WORKSPACES: [usize; 2] = [1, 700];
+
+impl How {
+    pub fn new(algorithm: Algorithm) -> Self {
+        Self { algorithm, backend: Backend::Auto, workspace_bytes: DEFAULT_WORKSPACE }
+    }
+
+    /// Every algorithm that can do any operation of `case`, with every backend of this build.
+    pub fn all(case: &Case) -> Vec<Self> {
+        let operations = [Operation::Forward, Operation::InputGrad, Operation::WeightGrad];
+        let mut hows = vec![];
+        for algorithm in Algorithm::ALL {
+            if !operations.into_iter().any(|operation| can(algorithm, operation, case)) {
+                continue;
+            }
+            let one = [DEFAULT_WORKSPACE];
+            let tiled = [DEFAULT_WORKSPACE, TINY_WORKSPACES[0], TINY_WORKSPACES[1]];
+            let has_tiles = matches!(algorithm, Algorithm::Im2colTiled | Algorithm::Fused);
+            let sizes = if has_tiles { &tiled[..] } else { &one[..] };
+            let multiplies = !matches!(algorithm, Algorithm::Direct | Algorithm::Fused);
+            for backend in backends().filter(|&backend| multiplies || backend == Backend::Gemm) {
+                hows.extend(sizes.iter().map(|&workspace_bytes| Self { algorithm, backend, workspace_bytes }));
+            }
+        }
+        hows
+    }
+
+    /// The options of an operation of `case`.
+    pub fn options<const D: usize>(self, case: &Case, operation: Operation) -> ConvOptions<D> {
+        let algorithm = if can(self.algorithm, operation, case) { self.algorithm } else { Algorithm::Auto };
+        case.options::<D>().algorithm(algorithm).backend(self.backend).workspace_bytes(self.workspace_bytes)
+    }
+}
+
+/// The backends that this build has by name.
+pub fn backends() -> impl Iterator<Item = Backend> {
+    [Backend::Gemm, Backend::OpenBlas].into_iter().filter(|backend| backend.is_available())
+}
+
+/// Whether an algorithm can do an operation, by what its documentation says.
+pub fn can(algorithm: Algorithm, operation: Operation, case: &Case) -> bool {
+    let definition = case.definition();
+    let mut lines = definition.lines.iter();
+    match algorithm {
+        Algorithm::Auto | Algorithm::Direct | Algorithm::Im2col | Algorithm::Im2colTiled => true,
+        // The window of an output is the cell at the same place.
+        Algorithm::Pointwise => {
+            lines.all(|line| line.kernel == 1 && line.stride == 1 && line.before == 0 && line.output == line.input)
+        }
+        Algorithm::Fused => match (operation, case.transposed) {
+            (Operation::WeightGrad, _) => false,
+            (Operation::Forward, false) | (Operation::InputGrad, true) => true,
+            (Operation::InputGrad, false) | (Operation::Forward, true) => {
+                let is_reversible = |line: &Line| line.stride == 1 && line.before <= line.dilation * (line.kernel - 1);
+                case.border == Border::Zeros && lines.all(is_reversible)
+            }
+        },
+        // A new algorithm says here what it can do.
+        _ => false,
+    }
+}
+
+/// Evaluates `$body` with the constants `$rank` and `$axes = $rank + 2` of `$case`.
+macro_rules! at_rank {
+    ($case:expr, $rank:ident, $axes:ident, $body:block) => {
+        match $case.rank() {
+            1 => {
+                const $rank: usize = 1;
+                const $axes: usize = 3;
+                $body
+            }
+            2 => {
+                const $rank: usize = 2;
+                const $axes: usize = 4;
+                $body
+            }
+            _ => {
+                const $rank: usize = 3;
+                const $axes: usize = 5;
+                $body
+            }
+        }
+    };
+}
+
+fn read<T, const D: usize>(view: ArrayViewD<'_, T>) -> ArrayView<'_, T, <[usize; D] as Rank>::Tensor>
+where
+    [usize; D]: Rank,
+{
+    view.into_dimensionality().expect("an array of the case's rank")
+}
+
+fn write<T, const D: usize>(view: ArrayViewMutD<'_, T>) -> ArrayViewMut<'_, T, <[usize; D] as Rank>::Tensor>
+where
+    [usize; D]: Rank,
+{
+    view.into_dimensionality().expect("an array of the case's rank")
+}
+
+fn array<const N: usize>(shape: &[usize]) -> [usize; N] {
+    shape.try_into().expect("a shape of the case's rank")
+}
+
+type View<'a, T> = ArrayViewD<'a, T>;
+type ViewMut<'a, T> = ArrayViewMutD<'a, T>;
+
+pub fn forward<T: Element>(
+    case: &Case,
+    how: How,
+    x: View<'_, T>,
+    w: View<'_, T>,
+    bias: Option<&Array1<T>>,
+) -> Result<ArrayD<T>> {
+    let bias = bias.map(|bias| &**bias);
+    at_rank!(case, D, S, {
+        let (x, w, options) = (read::<T, D>(x), read::<T, D>(w), how.options::<D>(case, Operation::Forward));
+        let y = if case.transposed { conv_transpose(&x, &w, bias, &options) } else { conv(&x, &w, bias, &options) };
+        const { assert!(S == D + 2) };
+        y.map(|y| y.into_dyn())
+    })
+}
+
+pub fn input_grad<T: Element>(case: &Case, how: How, w: View<'_, T>, dy: View<'_, T>) -> Result<ArrayD<T>> {
+    at_rank!(case, D, S, {
+        let (w, dy, options) = (read::<T, D>(w), read::<T, D>(dy), how.options::<D>(case, Operation::InputGrad));
+        let shape = array::<S>(&case.input);
+        let dx = if case.transposed {
+            conv_transpose_input_grad(shape, &w, &dy, &options)
+        } else {
+            conv_input_grad(shape, &w, &dy, &options)
+        };
+        dx.map(|dx| dx.into_dyn())
+    })
+}
+
+pub fn weight_grad<T: Element>(case: &Case, how: How, x: View<'_, T>, dy: View<'_, T>) -> Result<ArrayD<T>> {
+    at_rank!(case, D, S, {
+        let (x, dy, options) = (read::<T, D>(x), read::<T, D>(dy), how.options::<D>(case, Operation::WeightGrad));
+        let shape = array::<S>(&case.weight);
+        let dw = if case.transposed {
+            conv_transpose_weight_grad(&x, shape, &dy, &options)
+        } else {
+            conv_weight_grad(&x, shape, &dy, &options)
+        };
+        dw.map(|dw| dw.into_dyn())
+    })
+}
+
+pub fn bias_grad<T: Element>(case: &Case, dy: View<'_, T>) -> ArrayD<T> {
+    at_rank!(case, D, S, {
+        const { assert!(S == D + 2) };
+        conv_bias_grad::<T, D>(&read::<T, D>(dy)).into_dyn()
+    })
+}
+
+pub fn forward_into<T: Element>(
+    case: &Case,
+    how: How,
+    (x, w, bias): (View<'_, T>, View<'_, T>, Option<&Array1<T>>),
+    y: ViewMut<'_, T>,
+) -> Result<()> {
+    let bias = bias.map(|bias| &**bias);
+    at_rank!(case, D, S, {
+        const { assert!(S == D + 2) };
+        let (x, w, options) = (read::<T, D>(x), read::<T, D>(w), how.options::<D>(case, Operation::Forward));
+        let mut y = write::<T, D>(y);
+        if case.transposed {
+            conv_transpose_into(&x, &w, bias, &options, &mut y)
+        } else {
+            conv_into(&x, &w, bias, &options, &mut y)
+        }
+    })
+}
+
+pub fn input_grad_into<T: Element>(
+    case: &Case,
+    how: How,
+    (w, dy): (View<'_, T>, View<'_, T>),
+    dx: ViewMut<'_, T>,
+) -> Result<()> {
+    at_rank!(case, D, S, {
+        let (w, dy, options) = (read::<T, D>(w), read::<T, D>(dy), how.options::<D>(case, Operation::InputGrad));
+        let (shape, mut dx) = (array::<S>(&case.input), write::<T, D>(dx));
+        if case.transposed {
+            conv_transpose_input_grad_into(shape, &w, &dy, &options, &mut dx)
+        } else {
+            conv_input_grad_into(shape, &w, &dy, &options, &mut dx)
+        }
+    })
+}
+
+pub fn weight_grad_into<T: Element>(
+    case: &Case,
+    how: How,
+    (x, dy): (View<'_, T>, View<'_, T>),
+    dw: ViewMut<'_, T>,
+) -> Result<()> {
+    at_rank!(case, D, S, {
+        let (x, dy, options) = (read::<T, D>(x), read::<T, D>(dy), how.options::<D>(case, Operation::WeightGrad));
+        let (shape, mut dw) = (array::<S>(&case.weight), write::<T, D>(dw));
+        if case.transposed {
+            conv_transpose_weight_grad_into(&x, shape, &dy, &options, &mut dw)
+        } else {
+            conv_weight_grad_into(&x, shape, &dy, &options, &mut dw)
+        }
+    })
+}
+
+/// The plan's way, with a scratch memory that is full of NaN and as long as any plan so far needed.
+pub fn forward_planned<T: Element>(
+    case: &Case,
+    how: How,
+    (x, w, bias): (View<'_, T>, View<'_, T>, Option<&Array1<T>>),
+    (y, scratch): (ViewMut<'_, T>, &mut Vec<T>),
+) -> Result<()> {
+    let bias = bias.map(|bias| &**bias);
+    at_rank!(case, D, S, {
+        let (x, w, options) = (read::<T, D>(x), read::<T, D>(w), how.options::<D>(case, Operation::Forward));
+        let shape = array::<S>(&case.input);
+        let plan = if case.transposed {
+            ConvPlan::conv_transpose(shape, &w, bias, &options)
+        } else {
+            ConvPlan::conv(shape, &w, bias, &options)
+        }?;
+        poison(scratch, plan.workspace_len());
+        plan.run_into(&x, &mut write::<T, D>(y), scratch)
+    })
+}
+
+/// The same for the input gradient of a convolution that is not transposed.
+pub fn input_grad_planned<T: Element>(
+    case: &Case,
+    how: How,
+    (w, dy): (View<'_, T>, View<'_, T>),
+    (dx, scratch): (ViewMut<'_, T>, &mut Vec<T>),
+) -> Result<()> {
+    assert!(!case.transposed);
+    at_rank!(case, D, S, {
+        let (w, dy, options) = (read::<T, D>(w), read::<T, D>(dy), how.options::<D>(case, Operation::InputGrad));
+        let plan = ConvPlan::input_grad(array::<S>(&case.input), &w, &options)?;
+        poison(scratch, plan.workspace_len());
+        plan.run_into(&dy, &mut write::<T, D>(dx), scratch)
+    })
+}
+
+pub fn weight_grad_planned<T: Element>(
+    case: &Case,
+    how: How,
+    (x, dy): (View<'_, T>, View<'_, T>),
+    (dw, scratch): (ViewMut<'_, T>, &mut Vec<T>),
+) -> Result<()> {
+    at_rank!(case, D, S, {
+        let (x, dy, options) = (read::<T, D>(x), read::<T, D>(dy), how.options::<D>(case, Operation::WeightGrad));
+        let (input, weight) = (array::<S>(&case.input), array::<S>(&case.weight));
+        let plan = if case.transposed {
+            WeightGradPlan::conv_transpose(input, weight, &options)
+        } else {
+            WeightGradPlan::conv(input, weight, &options)
+        }?;
+        poison(scratch, plan.workspace_len());
+        plan.run_into(&x, &dy, &mut write::<T, D>(dw), scratch)
+    })
+}
+
+fn poison<T: Element>(scratch: &mut Vec<T>, least: usize) {
+    let len = scratch.len().max(least);
+    scratch.clear();
+    scratch.resize(len, T::nan());
+}
+
+/// Patch matrices of all images; groups play no part in them.
+pub fn unfold_case<T: Element>(case: &Case, x: View<'_, T>) -> Result<ArrayD<T>> {
+    at_rank!(case, D, S, {
+        const { assert!(S == D + 2) };
+        let options = case.options::<D>().groups(1);
+        unfold(&read::<T, D>(x), array::<D>(&case.weight[2..]), &options).map(|columns| columns.into_dyn())
+    })
+}
+
+pub fn fold_case<T: Element>(case: &Case, columns: View<'_, T>) -> Result<ArrayD<T>> {
+    let columns = columns.into_dimensionality::<Ix3>().expect("[N, rows, windows]");
+    at_rank!(case, D, S, {
+        const { assert!(S == D + 2) };
+        let options = case.options::<D>().groups(1);
+        let (size, kernel) = (array::<D>(&case.input[2..]), array::<D>(&case.weight[2..]));
+        fold(&columns, size, kernel, &options).map(|image| image.into_dyn())
+    })
+}

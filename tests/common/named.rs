@@ -1,0 +1,165 @@
+//! Named edge cases: each has broken some convolution library.
+
+use super::cases::{Case, Pad};
+use super::oracle::Border;
+
+/// Every named case; small, so that all combinations of everything else can be tried on each.
+pub fn all() -> Vec<Case> {
+    [convolutions(), borders(), groups(), other_ranks(), transposed()].concat()
+}
+
+fn conv(name: &str, input: [usize; 4], weight: [usize; 4]) -> Case {
+    Case::new(name, &input, &weight)
+}
+
+fn transpose(name: &str, input: [usize; 4], weight: [usize; 4]) -> Case {
+    Case::transposed(name, &input, &weight)
+}
+
+fn convolutions() -> Vec<Case> {
+    vec![
+        conv("plain", [2, 3, 6, 7], [4, 3, 3, 3]).bias(),
+        conv("one cell", [1, 1, 1, 1], [1, 1, 1, 1]),
+        // Going back, the height needs one row of output padding and the width none.
+        conv("a stride that fits the width only", [2, 2, 8, 7], [3, 2, 3, 3]).stride(&[2, 2]).pad(&[1, 1]),
+        conv("a stride that leaves cells unread", [1, 2, 9, 10], [2, 2, 2, 2]).stride(&[4, 3]),
+        conv("stride over the kernel", [2, 2, 11, 9], [3, 2, 2, 3]).stride(&[5, 4]),
+        conv("stride over the kernel of one tap", [2, 3, 7, 8], [4, 3, 1, 1]).stride(&[3, 2]),
+        conv("kernel over the input, not over the padded one", [1, 2, 2, 3], [3, 2, 5, 4]).pad(&[2, 1]),
+        conv("kernel the size of the input", [2, 3, 4, 5], [6, 3, 4, 5]),
+        conv("windows that see only padding", [1, 2, 3, 2], [2, 2, 2, 3]).pad(&[4, 5]).stride(&[1, 2]),
+        conv("even kernel, same", [1, 2, 5, 6], [2, 2, 2, 4]).padding(Pad::Same),
+        conv("even kernel, same lower", [1, 2, 5, 6], [2, 2, 2, 4]).padding(Pad::SameLower),
+        conv("dilation, same", [1, 2, 6, 5], [2, 2, 3, 2]).dilation(&[2, 3]).padding(Pad::Same),
+        conv("stride, dilation, same", [2, 2, 7, 8], [3, 2, 3, 4]).stride(&[2, 3]).dilation(&[2, 1]).padding(Pad::Same),
+        conv("same lower, stride over the kernel", [1, 2, 7, 5], [2, 2, 2, 1]).stride(&[3, 2]).padding(Pad::SameLower),
+        conv("asymmetric padding", [2, 2, 5, 6], [3, 2, 3, 2]).sides(&[(0, 2), (3, 1)]).bias(),
+        conv("asymmetric padding with stride and dilation", [2, 2, 6, 7], [2, 2, 3, 2])
+            .sides(&[(2, 0), (0, 3)])
+            .stride(&[2, 3])
+            .dilation(&[2, 2]),
+        conv("padding on one side only", [1, 1, 4, 4], [1, 1, 2, 2]).sides(&[(0, 1), (1, 0)]),
+        conv("axes of one cell with odd strides", [3, 4, 1, 1], [5, 4, 1, 1]).stride(&[7, 3]),
+        conv("axes of one cell with a padded kernel", [2, 3, 1, 5], [2, 3, 3, 3]).pad(&[1, 1]).stride(&[3, 1]),
+        conv("one input channel", [2, 1, 6, 5], [4, 1, 3, 3]).pad(&[1, 1]),
+        conv("one output channel", [2, 5, 5, 4], [1, 5, 3, 3]).bias(),
+        conv("pointwise", [2, 5, 4, 3], [7, 5, 1, 1]).bias(),
+        conv("pointwise, one image", [1, 9, 5, 5], [3, 9, 1, 1]),
+        conv("one tap with padding", [2, 3, 3, 4], [2, 3, 1, 1]).pad(&[1, 2]).bias(),
+        conv("no image", [0, 3, 5, 5], [4, 3, 3, 3]).pad(&[1, 1]).bias(),
+        conv("no image, pointwise", [0, 3, 5, 5], [4, 3, 1, 1]),
+        conv("no input channel", [2, 0, 5, 4], [3, 0, 2, 2]).bias(),
+        conv("no output channel", [2, 3, 5, 4], [0, 3, 2, 2]),
+        conv("no input cell", [2, 3, 0, 4], [2, 3, 1, 2]).pad(&[1, 0]).bias(),
+        conv("more rows than a tile", [1, 12, 9, 11], [17, 12, 3, 3]).pad(&[1, 1]),
+        conv("long rows", [1, 1, 3, 150], [2, 1, 3, 5]).pad(&[1, 2]),
+    ]
+}
+
+fn borders() -> Vec<Case> {
+    let mut cases = vec![];
+    for (name, border) in
+        [("reflect", Border::Reflect), ("replicate", Border::Replicate), ("circular", Border::Circular)]
+    {
+        let case = |what: &str, input, weight| conv(&format!("{name}: {what}"), input, weight).border(border);
+        cases.extend([
+            case("plain", [2, 2, 5, 6], [3, 2, 3, 3]).pad(&[1, 1]).bias(),
+            case("asymmetric with stride and dilation", [1, 2, 6, 7], [2, 2, 3, 2])
+                .sides(&[(3, 1), (0, 4)])
+                .stride(&[2, 3])
+                .dilation(&[2, 3]),
+            case("as wide as it may be", [1, 2, 4, 3], [2, 2, 3, 4]).pad(&[3, 2]),
+            case("same", [2, 2, 5, 4], [2, 2, 3, 2]).padding(Pad::Same),
+            case("one tap", [1, 2, 3, 3], [2, 2, 1, 1]).pad(&[2, 1]).stride(&[2, 1]),
+            case("no padding at all", [1, 2, 3, 4], [2, 2, 2, 2]),
+        ]);
+    }
+    cases.extend([
+        conv("circular: padding of the whole axis", [1, 2, 3, 2], [2, 2, 4, 3]).pad(&[3, 2]).border(Border::Circular),
+        conv("replicate: one cell, seen everywhere", [1, 2, 1, 1], [2, 2, 3, 5]).pad(&[4, 3]).border(Border::Replicate),
+        Case::new("reflect: line", &[2, 2, 6], &[3, 2, 4]).sides(&[(5, 2)]).border(Border::Reflect),
+        Case::new("circular: volume", &[1, 2, 3, 2, 3], &[2, 2, 2, 2, 2]).pad(&[1, 1, 2]).border(Border::Circular),
+    ]);
+    cases
+}
+
+fn groups() -> Vec<Case> {
+    vec![
+        conv("grouped", [2, 6, 5, 5], [9, 2, 3, 3]).groups(3).pad(&[1, 1]).bias(),
+        conv("grouped, pointwise", [2, 6, 4, 3], [4, 3, 1, 1]).groups(2).bias(),
+        conv("depthwise", [2, 5, 6, 4], [5, 1, 3, 3]).groups(5).pad(&[1, 1]),
+        conv("depthwise with multiplier", [2, 3, 6, 5], [6, 1, 3, 2]).groups(3).stride(&[2, 1]).bias(),
+        conv("one output channel a group", [1, 8, 4, 4], [4, 2, 2, 2]).groups(4),
+        conv("grouped, no output channel", [1, 4, 3, 3], [0, 2, 2, 2]).groups(2),
+        transpose("grouped, transposed", [2, 6, 3, 4], [6, 4, 3, 2]).groups(2).stride(&[2, 1]).bias(),
+        transpose("depthwise, transposed", [1, 4, 3, 3], [4, 1, 3, 3]).groups(4).stride(&[2, 2]).pad(&[1, 1]),
+        transpose("depthwise with multiplier, transposed", [2, 3, 3, 2], [3, 2, 2, 3]).groups(3).stride(&[3, 2]),
+    ]
+}
+
+fn other_ranks() -> Vec<Case> {
+    vec![
+        Case::new("line", &[2, 3, 11], &[4, 3, 3]).stride(&[2]).pad(&[1]).bias(),
+        Case::new("line, grouped and dilated", &[3, 4, 13], &[6, 2, 4]).groups(2).dilation(&[3]).sides(&[(2, 1)]),
+        Case::new("line, pointwise", &[2, 5, 7], &[3, 5, 1]),
+        Case::new("volume", &[2, 2, 4, 5, 3], &[3, 2, 3, 2, 2]).pad(&[1, 0, 1]).bias(),
+        Case::new("volume with everything", &[1, 4, 5, 4, 6], &[4, 2, 2, 3, 2])
+            .groups(2)
+            .stride(&[2, 1, 3])
+            .dilation(&[1, 2, 2])
+            .sides(&[(1, 0), (2, 1), (0, 3)])
+            .bias(),
+        Case::new("volume, same", &[1, 2, 3, 4, 5], &[2, 2, 2, 3, 4]).stride(&[1, 2, 2]).padding(Pad::Same),
+        Case::new("volume, pointwise", &[2, 3, 2, 3, 2], &[4, 3, 1, 1, 1]).bias(),
+        Case::transposed("line, transposed", &[2, 3, 5], &[3, 4, 4]).stride(&[3]).pad(&[1]).output_padding(&[2]).bias(),
+        Case::transposed("volume, transposed", &[1, 2, 2, 3, 2], &[2, 3, 2, 3, 2])
+            .stride(&[2, 1, 3])
+            .sides(&[(0, 1), (1, 1), (2, 0)])
+            .output_padding(&[1, 0, 2]),
+    ]
+}
+
+fn transposed() -> Vec<Case> {
+    vec![
+        transpose("transposed", [2, 3, 4, 5], [3, 2, 3, 3]).bias(),
+        transpose("transposed with stride", [2, 3, 3, 4], [3, 2, 3, 2]).stride(&[2, 3]).pad(&[1, 0]),
+        transpose("transposed, padding takes all but one cell", [1, 2, 1, 1], [2, 3, 3, 3]).pad(&[1, 1]),
+        Case::transposed("transposed line of one cell", &[1, 1, 1], &[1, 1, 3]).pad(&[1]),
+        transpose("transposed, kernel over the input", [1, 2, 1, 2], [2, 2, 4, 5]).stride(&[2, 2]),
+        transpose("transposed, output padding", [1, 2, 3, 4], [2, 3, 3, 3])
+            .stride(&[2, 2])
+            .pad(&[1, 1])
+            .output_padding(&[1, 0])
+            .bias(),
+        transpose("transposed, output padding at stride 1", [1, 2, 4, 3], [2, 2, 3, 2])
+            .dilation(&[2, 3])
+            .pad(&[1, 0])
+            .output_padding(&[1, 2]),
+        transpose("transposed, output padding over the stride", [1, 2, 3, 3], [2, 2, 2, 2])
+            .stride(&[2, 1])
+            .dilation(&[4, 3])
+            .output_padding(&[3, 2]),
+        transpose("transposed, stride over the kernel", [2, 2, 3, 2], [2, 2, 2, 1])
+            .stride(&[4, 3])
+            .output_padding(&[3, 2])
+            .bias(),
+        transpose("transposed, asymmetric padding", [1, 2, 4, 4], [2, 2, 3, 4])
+            .stride(&[2, 1])
+            .sides(&[(0, 2), (3, 1)]),
+        transpose("transposed, padding over the kernel", [1, 2, 5, 6], [2, 2, 2, 3]).pad(&[2, 3]).stride(&[2, 2]),
+        transpose("transposed, dilated", [2, 2, 3, 4], [2, 3, 3, 2]).dilation(&[2, 3]).stride(&[3, 2]).pad(&[2, 1]),
+        transpose("transposed, same", [1, 2, 4, 3], [2, 2, 3, 4]).stride(&[2, 3]).padding(Pad::Same),
+        transpose("transposed, same lower", [1, 2, 4, 3], [2, 2, 4, 2]).stride(&[1, 3]).padding(Pad::SameLower),
+        transpose("transposed, same, stride over the kernel", [1, 2, 2, 3], [2, 2, 1, 2])
+            .stride(&[3, 4])
+            .padding(Pad::Same),
+        transpose("transposed, pointwise", [2, 4, 3, 5], [4, 6, 1, 1]).bias(),
+        transpose("transposed, one tap with stride", [1, 3, 2, 3], [3, 2, 1, 1])
+            .stride(&[2, 3])
+            .output_padding(&[1, 0]),
+        transpose("transposed, no image", [0, 2, 3, 3], [2, 3, 3, 3]).stride(&[2, 2]).bias(),
+        transpose("transposed, no input cell", [2, 3, 0, 4], [3, 2, 3, 3]).stride(&[2, 1]).padding(Pad::Same).bias(),
+        transpose("transposed, no input channel", [2, 0, 3, 3], [0, 3, 2, 2]).bias(),
+        transpose("transposed, no output channel", [2, 2, 3, 3], [2, 0, 2, 2]),
+    ]
+}

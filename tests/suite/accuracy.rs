@@ -1,0 +1,84 @@
+//! The accuracy contract: within twice the error of explicit im2col and one dense product.
+//!
+//! Errors are against the f64 oracle on N(0, 1) data, scaled by max|y|, as root mean square and as maximum.
+
+use ndarray::{Array2, ArrayD, Axis, Ix2};
+
+use crate::common::cases::{Case, Data};
+use crate::common::library::{self, How};
+use crate::common::oracle::Expected;
+use crate::common::views::Layout;
+
+/// Largest ratio of errors that the contract allows.
+const CONTRACT: f64 = 2.0;
+
+/// A few roundings of the result itself: below this an error is as small as it can be.
+const FLOOR: f64 = 2.0 * f32::EPSILON as f64;
+
+struct Errors {
+    rms: f64,
+    max: f64,
+}
+
+fn errors(found: &ArrayD<f32>, expected: &Expected) -> Errors {
+    assert_eq!(found.shape(), expected.value.shape());
+    let scale = expected.value.iter().fold(0.0_f64, |max, y| max.max(y.abs()));
+    let relative = || found.iter().zip(&expected.value).map(|(&f, &e)| (f64::from(f) - e).abs() / scale);
+    let squares: f64 = relative().map(|e| e * e).sum();
+    Errors { rms: (squares / found.len() as f64).sqrt(), max: relative().fold(0.0, f64::max) }
+}
+
+fn check(context: &str, found: &ArrayD<f32>, expected: &Expected, textbook: &Errors) {
+    let Errors { rms, max } = errors(found, expected);
+    assert!(rms <= CONTRACT * textbook.rms.max(FLOOR / 8.0), "{context}: rms {rms:e}, textbook {:e}", textbook.rms);
+    assert!(max <= CONTRACT * textbook.max.max(FLOOR), "{context}: max {max:e}, textbook {:e}", textbook.max);
+}
+
+fn matrix(values: &ArrayD<f64>, rows: usize) -> Array2<f32> {
+    let columns = values.len() / rows;
+    Array2::from_shape_vec((rows, columns), values.iter().map(|&v| v as f32).collect()).expect("rows × columns")
+}
+
+/// One image and one group, so that the textbook is one product: `ndarray`'s own, which is not the library's.
+fn cases() -> Vec<Case> {
+    vec![
+        Case::new("64 channels", &[1, 64, 14, 14], &[16, 64, 3, 3]).pad(&[1, 1]),
+        Case::new("deep", &[1, 512, 5, 5], &[8, 512, 3, 3]).pad(&[1, 1]),
+        Case::new("wide", &[1, 3, 40, 40], &[8, 3, 7, 7]).stride(&[2, 2]).pad(&[3, 3]),
+        Case::new("pointwise", &[1, 1024, 6, 6], &[8, 1024, 1, 1]),
+        Case::new("line", &[1, 40, 300], &[8, 40, 9]),
+    ]
+}
+
+#[test]
+fn every_algorithm_is_as_exact_in_f32_as_twice_the_textbook() {
+    for case in cases() {
+        let data = Data::<f32>::new(&case, [Layout::Standard; 3]);
+        let (definition, [x, w, dy]) = (case.definition(), data.contents());
+        let outputs = case.weight[0];
+        let columns = definition.unfold(&x).value.index_axis_move(Axis(0), 0);
+        let columns = columns.into_dimensionality::<Ix2>().expect("rows × windows").mapv(|v| v as f32);
+        let (w_rows, dy_rows) = (matrix(&w, outputs), matrix(&dy, outputs));
+        let shaped = |product: Array2<f32>, like: &Expected| {
+            ArrayD::from_shape_vec(like.value.shape(), product.iter().copied().collect()).expect("the same elements")
+        };
+
+        let forward = definition.forward(&x, &w, None);
+        let textbook = errors(&shaped(w_rows.dot(&columns), &forward), &forward);
+        let weight_grad = definition.weight_grad(&x, &dy);
+        let textbook_dw = errors(&shaped(dy_rows.dot(&columns.t()), &weight_grad), &weight_grad);
+        // col2im of the textbook: f32 sums of an f32 product.
+        let input_grad = definition.input_grad(&w, &dy);
+        let product = w_rows.t().dot(&dy_rows).mapv(f64::from).insert_axis(Axis(0)).into_dyn();
+        let textbook_dx = errors(&definition.fold(&product).value.mapv(|v| v as f32), &input_grad);
+
+        for how in How::all(&case) {
+            let y = library::forward(&case, how, data.x.view(), data.w.view(), None).expect("possible");
+            check(&format!("forward {how:?} {}", case.name), &y, &forward, &textbook);
+            let dw = library::weight_grad(&case, how, data.x.view(), data.dy.view()).expect("possible");
+            check(&format!("weight gradient {how:?} {}", case.name), &dw, &weight_grad, &textbook_dw);
+            let dx = library::input_grad(&case, how, data.w.view(), data.dy.view()).expect("possible");
+            check(&format!("input gradient {how:?} {}", case.name), &dx, &input_grad, &textbook_dx);
+        }
+    }
+}
