@@ -8,10 +8,13 @@ mod direct;
 mod epilogue;
 mod fused;
 mod im2col;
+mod panel;
 mod patches;
 mod pieces;
 mod pointwise;
 mod runs;
+mod scratch;
+mod slab;
 mod tiled;
 
 pub use epilogue::Activation;

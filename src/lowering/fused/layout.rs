@@ -1,7 +1,9 @@
 //! The sizes of the fused algorithm: how the patch matrix is cut, and where each kernel cell lies in a slab.
 
-use crate::geometry::{Axis, ConvGeometry};
+use crate::geometry::ConvGeometry;
 use crate::lowering::pieces::block_length;
+use crate::lowering::scratch::ALIGNMENT_BYTES;
+use crate::lowering::slab::{Slab, slab_dims};
 use crate::parallel;
 
 /// Bytes of the patch matrix's rows that one block spans: with a panel of windows beside it, it must
@@ -18,9 +20,6 @@ const SLAB_BYTES: usize = 384 << 10;
 
 /// The part of the output that one task adds to, block after block, must stay in the L2 as well.
 const OUTPUT_BYTES: usize = 384 << 10;
-
-/// The parts of the scratch memory begin at cache lines.
-pub(super) const ALIGNMENT_BYTES: usize = 64;
 
 /// Tasks a thread that windows are cut into, where an image is large enough: the last ones to finish then
 /// keep the others waiting for a fraction of a task only.
@@ -49,49 +48,6 @@ pub(crate) struct Vector {
     pub lanes: usize,
     /// Columns of a whole tile.
     pub columns: usize,
-}
-
-/// How a slab of padded input lies in memory: `[channel][depth][height][phase][column]`, where phase
-/// `p` holds the columns `p`, `p + stride`, …, so that neighbouring windows read neighbouring cells.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Slab {
-    pub depth: usize,
-    pub height: usize,
-    pub phases: usize,
-    pub columns: usize,
-    /// Where each kernel cell of a group is read from, counted from the slab's start.
-    pub offsets: Vec<usize>,
-}
-
-impl Slab {
-    fn new(geometry: &ConvGeometry, [depth, height, phases, columns]: [usize; 4]) -> Self {
-        let row = phases * columns;
-        let [d, h, w] = geometry.axes;
-        let mut offsets = Vec::with_capacity(geometry.patch_rows());
-        for channel in 0..geometry.group_in_channels() {
-            for td in 0..d.kernel {
-                for th in 0..h.kernel {
-                    let line = (channel * depth + td * d.dilation) * height + th * h.dilation;
-                    for tw in 0..w.kernel {
-                        let column = tw * w.dilation;
-                        offsets.push(line * row + column % w.stride * columns + column / w.stride);
-                    }
-                }
-            }
-        }
-        Self { depth, height, phases, columns, offsets }
-    }
-
-    /// Elements of one channel.
-    pub fn channel_len(&self) -> usize {
-        self.depth * self.height * self.phases * self.columns
-    }
-
-    /// Where the first window of an output row reads its first kernel cell.
-    pub fn row_start(&self, geometry: &ConvGeometry, od: usize, oh: usize) -> usize {
-        let [d, h, _] = geometry.axes;
-        (od * d.stride * self.height + oh * h.stride) * self.phases * self.columns
-    }
 }
 
 /// Everything that is known before the arrays come.
@@ -257,14 +213,6 @@ fn fill_lanes(rows: usize, all_rows: usize, width: usize, vector: Vector) -> usi
         whole * (vectors(rows) + vector.len) + if rest > 0 { vectors(rest) + vector.len } else { 0 }
     };
     (rows.div_ceil(2)..=rows).rev().min_by_key(|&rows| waste(rows)).unwrap_or(rows)
-}
-
-/// `[depth, height, phases, columns]` of a slab for so many output planes and rows.
-fn slab_dims(geometry: &ConvGeometry, planes: usize, rows: usize) -> [usize; 4] {
-    let [d, h, w] = geometry.axes;
-    let span = |axis: Axis, windows: usize| (windows.max(1) - 1) * axis.stride + axis.extent();
-    let columns = w.output.max(1) - 1 + w.extent().div_ceil(w.stride);
-    [span(d, planes), span(h, rows), w.stride.min(w.extent()), columns]
 }
 
 /// Elements that one more output row adds to a slab's channel.

@@ -8,20 +8,22 @@
 //! replaced.)
 
 mod layout;
-mod pack;
+mod weights;
 
-use layout::{ALIGNMENT_BYTES, Lanes};
+use layout::Lanes;
 pub(crate) use layout::{Layout, Vector};
-pub(crate) use pack::{adjoint_kernels, pack_weights};
+pub(crate) use weights::{adjoint_kernels, pack_weights};
 
 use std::ops::Range;
 
 use ndarray::{ArrayView5, ArrayViewMut2, ArrayViewMut3, Axis};
 
-use self::layout::Slab;
-use self::pack::{Chunks, Region, Rows, Tiles, fill_slab, pack_panel};
+use self::weights::Tiles;
+use super::panel::{Chunks, Rows, pack_panel};
 use super::patches::segments;
 use super::pieces::{blocks, entries};
+use super::scratch::aligned;
+use super::slab::{Region, Slab, fill_slab};
 use super::{Epilogue, group_image};
 use crate::element::Element;
 use crate::gemm::{Kernel, Operands, Store};
@@ -230,10 +232,4 @@ impl<'a, T: Element> Task<'a, '_, T> {
             column.iter_mut().zip(sums).for_each(|(to, &sum)| *to = sum);
         }
     }
-}
-
-/// The part of a slot from its first cache line on, so that vectors do not straddle two.
-fn aligned<T>(slot: &mut [T]) -> &mut [T] {
-    let skipped = slot.as_ptr().align_offset(ALIGNMENT_BYTES).min(slot.len());
-    &mut slot[skipped..]
 }

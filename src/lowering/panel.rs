@@ -1,70 +1,9 @@
-//! Packing for the fused algorithm: the padded slab, panels of windows, and the weights.
+//! Panels: the columns of a block of the patch matrix that the microkernel takes at a time.
 
 #![allow(unsafe_code)]
 
-use std::ops::Range;
-
-use ndarray::{Array2, ArrayView2, ArrayView4};
-
-use super::layout::{Lanes, Layout, Slab};
+use super::patches::Segment;
 use crate::element::Element;
-use crate::gemm::Kernel;
-use crate::geometry::{Axis, ConvGeometry};
-use crate::lowering::patches::{PatchSource, Segment};
-use crate::lowering::runs::TapRow;
-
-/// Output planes and rows of a task: `[first plane, first row]` and how many of each.
-#[derive(Clone, Copy)]
-pub(super) struct Region {
-    pub first: [usize; 2],
-    pub count: [usize; 2],
-}
-
-/// Copies `channels` of `image`, padded, into a slab: all that the windows of `region` read.
-pub(super) fn fill_slab<T: Element>(
-    geometry: &ConvGeometry,
-    slab: &Slab,
-    image: ArrayView4<'_, T>,
-    (channels, region): (Range<usize>, Region),
-    out: &mut [T],
-) {
-    let ([d, h, w], mode) = (geometry.axes, geometry.pad_mode);
-    let source = PatchSource::new(geometry, image);
-    // Phase `p` of a padded row is what the windows of an axis with `stride` taps read at tap `p`.
-    let columns = Axis { kernel: slab.phases, output: slab.columns, dilation: 1, ..w };
-    let row_len = slab.phases * slab.columns;
-    let cell = |axis: Axis, first: usize, offset: usize| {
-        let position = (first * axis.stride + offset) as isize - axis.pad_before as isize;
-        mode.source(position, axis.input)
-    };
-    for phase in 0..slab.phases {
-        let tap = TapRow::new(columns, phase, mode);
-        for depth in (0..slab.depth).filter(|&depth| is_read(d, depth, region.count[0])) {
-            for height in (0..slab.height).filter(|&height| is_read(h, height, region.count[1])) {
-                let row = cell(d, region.first[0], depth).zip(cell(h, region.first[1], height));
-                let start = (depth * slab.height + height) * row_len + phase * slab.columns;
-                for (place, channel) in channels.clone().enumerate() {
-                    let start = start + place * slab.channel_len();
-                    let line = &mut out[start..start + slab.columns];
-                    match row {
-                        Some((depth, height)) => {
-                            tap.gather(source.row(channel, depth, height), 0..slab.columns, line);
-                        }
-                        None => line.fill(T::zero()),
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Whether any of the first `windows` windows reads `offset` cells after the first one's start.
-fn is_read(axis: Axis, offset: usize, windows: usize) -> bool {
-    (0..axis.kernel).any(|tap| {
-        let tap = tap * axis.dilation;
-        offset >= tap && (offset - tap).is_multiple_of(axis.stride) && (offset - tap) / axis.stride < windows
-    })
-}
 
 /// Bytes that are copied at a time: a cache line, and the widest vector there is.
 const CHUNK_BYTES: usize = 64;
@@ -244,57 +183,4 @@ unsafe fn pack_fixed<T, const N: usize>(
 unsafe fn copy_chunk<T>(from: *const T, to: *mut T) {
     // SAFETY: the caller's obligation.
     unsafe { std::ptr::copy_nonoverlapping(from, to, CHUNK_BYTES / size_of::<T>()) }
-}
-
-/// Packs the kernels `[OC, C/g · taps]` in the order in which the microkernel reads them: by group, block
-/// of rows and tile of channels, and in a tile by row.
-pub(crate) fn pack_weights<T: Element>(kernels: ArrayView2<'_, T>, groups: usize, layout: &Layout) -> Vec<T> {
-    let (channels, depth) = (kernels.nrows() / groups, kernels.ncols());
-    let Tiles { unit, most } = Tiles::of::<T>(layout.lanes);
-    let padded = channels.next_multiple_of(unit);
-    let mut packed = Vec::with_capacity(groups * padded * depth);
-    for group in 0..groups {
-        for row in (0..depth).step_by(layout.block_rows) {
-            let rows = row..(row + layout.block_rows).min(depth);
-            for first in (0..padded).step_by(most) {
-                let tile = first..(first + most).min(padded);
-                for k in rows.clone() {
-                    packed.extend(tile.clone().map(|channel| match channel < channels {
-                        true => kernels[[group * channels + channel, k]],
-                        false => T::zero(),
-                    }));
-                }
-            }
-        }
-    }
-    packed
-}
-
-/// How the output channels of a group are cut for the microkernel.
-#[derive(Clone, Copy)]
-pub(super) struct Tiles {
-    /// Channels are filled up to a multiple of this.
-    pub unit: usize,
-    /// Channels of one tile; the last may have fewer.
-    pub most: usize,
-}
-
-impl Tiles {
-    pub fn of<T: Element>(lanes: Lanes) -> Self {
-        let kernel = Kernel::<T>::best();
-        match lanes {
-            Lanes::Windows => Self { unit: 1, most: kernel.columns() },
-            Lanes::Channels => Self { unit: kernel.vector, most: kernel.lanes() },
-        }
-    }
-}
-
-/// The weights of the convolution that computes an input gradient at stride 1: channels swapped within
-/// each group, taps reversed.
-pub(crate) fn adjoint_kernels<T: Element>(kernels: ArrayView2<'_, T>, geometry: &ConvGeometry) -> Array2<T> {
-    let (ins, outs, taps) = (geometry.group_in_channels(), geometry.group_out_channels(), geometry.taps());
-    Array2::from_shape_fn((geometry.in_channels, outs * taps), |(channel, row)| {
-        let (group, out, tap) = (channel / ins, row / taps, row % taps);
-        kernels[[group * outs + out, channel % ins * taps + taps - 1 - tap]]
-    })
 }

@@ -1,0 +1,11 @@
+//! The program as a user meets it: arguments in, files and exit codes out.
+
+mod explain;
+mod pictures;
+mod pictures_many;
+mod refused_arrays;
+mod refused_pictures;
+mod run;
+mod shell;
+mod support;
+mod worker;

@@ -1,0 +1,61 @@
+//! The kernels, packed for the microkernel.
+
+use ndarray::{Array2, ArrayView2};
+
+use super::layout::{Lanes, Layout};
+use crate::element::Element;
+use crate::gemm::Kernel;
+use crate::geometry::ConvGeometry;
+
+/// Packs the kernels `[OC, C/g · taps]` in the order in which the microkernel reads them: by group, block
+/// of rows and tile of channels, and in a tile by row.
+pub(crate) fn pack_weights<T: Element>(kernels: ArrayView2<'_, T>, groups: usize, layout: &Layout) -> Vec<T> {
+    let (channels, depth) = (kernels.nrows() / groups, kernels.ncols());
+    let Tiles { unit, most } = Tiles::of::<T>(layout.lanes);
+    let padded = channels.next_multiple_of(unit);
+    let mut packed = Vec::with_capacity(groups * padded * depth);
+    for group in 0..groups {
+        for row in (0..depth).step_by(layout.block_rows) {
+            let rows = row..(row + layout.block_rows).min(depth);
+            for first in (0..padded).step_by(most) {
+                let tile = first..(first + most).min(padded);
+                for k in rows.clone() {
+                    packed.extend(tile.clone().map(|channel| match channel < channels {
+                        true => kernels[[group * channels + channel, k]],
+                        false => T::zero(),
+                    }));
+                }
+            }
+        }
+    }
+    packed
+}
+
+/// How the output channels of a group are cut for the microkernel.
+#[derive(Clone, Copy)]
+pub(super) struct Tiles {
+    /// Channels are filled up to a multiple of this.
+    pub unit: usize,
+    /// Channels of one tile; the last may have fewer.
+    pub most: usize,
+}
+
+impl Tiles {
+    pub fn of<T: Element>(lanes: Lanes) -> Self {
+        let kernel = Kernel::<T>::best();
+        match lanes {
+            Lanes::Windows => Self { unit: 1, most: kernel.columns() },
+            Lanes::Channels => Self { unit: kernel.vector, most: kernel.lanes() },
+        }
+    }
+}
+
+/// The weights of the convolution that computes an input gradient at stride 1: channels swapped within
+/// each group, taps reversed.
+pub(crate) fn adjoint_kernels<T: Element>(kernels: ArrayView2<'_, T>, geometry: &ConvGeometry) -> Array2<T> {
+    let (ins, outs, taps) = (geometry.group_in_channels(), geometry.group_out_channels(), geometry.taps());
+    Array2::from_shape_fn((geometry.in_channels, outs * taps), |(channel, row)| {
+        let (group, out, tap) = (channel / ins, row / taps, row % taps);
+        kernels[[group * outs + out, channel % ins * taps + taps - 1 - tap]]
+    })
+}

@@ -1,0 +1,114 @@
+//! A padded copy of a few channels of an image, that windows of any stride read as runs of neighbours.
+
+use std::ops::Range;
+
+use ndarray::ArrayView4;
+
+use super::patches::PatchSource;
+use super::runs::TapRow;
+use crate::element::Element;
+use crate::geometry::{Axis, ConvGeometry};
+
+/// How a slab of padded input lies in memory: `[channel][depth][height][phase][column]`, where phase
+/// `p` holds the columns `p`, `p + stride`, …, so that neighbouring windows read neighbouring cells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Slab {
+    pub depth: usize,
+    pub height: usize,
+    pub phases: usize,
+    pub columns: usize,
+    /// Where each kernel cell of a group is read from, counted from the slab's start.
+    pub offsets: Vec<usize>,
+}
+
+impl Slab {
+    pub fn new(geometry: &ConvGeometry, [depth, height, phases, columns]: [usize; 4]) -> Self {
+        let row = phases * columns;
+        let [d, h, w] = geometry.axes;
+        let mut offsets = Vec::with_capacity(geometry.patch_rows());
+        for channel in 0..geometry.group_in_channels() {
+            for td in 0..d.kernel {
+                for th in 0..h.kernel {
+                    let line = (channel * depth + td * d.dilation) * height + th * h.dilation;
+                    for tw in 0..w.kernel {
+                        let column = tw * w.dilation;
+                        offsets.push(line * row + column % w.stride * columns + column / w.stride);
+                    }
+                }
+            }
+        }
+        Self { depth, height, phases, columns, offsets }
+    }
+
+    /// Elements of one channel.
+    pub fn channel_len(&self) -> usize {
+        self.depth * self.height * self.phases * self.columns
+    }
+
+    /// Where the first window of an output row reads its first kernel cell.
+    pub fn row_start(&self, geometry: &ConvGeometry, od: usize, oh: usize) -> usize {
+        let [d, h, _] = geometry.axes;
+        (od * d.stride * self.height + oh * h.stride) * self.phases * self.columns
+    }
+}
+
+/// `[depth, height, phases, columns]` of a slab for so many output planes and rows.
+pub(super) fn slab_dims(geometry: &ConvGeometry, planes: usize, rows: usize) -> [usize; 4] {
+    let [d, h, w] = geometry.axes;
+    let span = |axis: Axis, windows: usize| (windows.max(1) - 1) * axis.stride + axis.extent();
+    let columns = w.output.max(1) - 1 + w.extent().div_ceil(w.stride);
+    [span(d, planes), span(h, rows), w.stride.min(w.extent()), columns]
+}
+
+/// Output planes and rows of a task: `[first plane, first row]` and how many of each.
+#[derive(Clone, Copy)]
+pub(super) struct Region {
+    pub first: [usize; 2],
+    pub count: [usize; 2],
+}
+
+/// Copies `channels` of `image`, padded, into a slab: all that the windows of `region` read.
+pub(super) fn fill_slab<T: Element>(
+    geometry: &ConvGeometry,
+    slab: &Slab,
+    image: ArrayView4<'_, T>,
+    (channels, region): (Range<usize>, Region),
+    out: &mut [T],
+) {
+    let ([d, h, w], mode) = (geometry.axes, geometry.pad_mode);
+    let source = PatchSource::new(geometry, image);
+    // Phase `p` of a padded row is what the windows of an axis with `stride` taps read at tap `p`.
+    let columns = Axis { kernel: slab.phases, output: slab.columns, dilation: 1, ..w };
+    let row_len = slab.phases * slab.columns;
+    let cell = |axis: Axis, first: usize, offset: usize| {
+        let position = (first * axis.stride + offset) as isize - axis.pad_before as isize;
+        mode.source(position, axis.input)
+    };
+    for phase in 0..slab.phases {
+        let tap = TapRow::new(columns, phase, mode);
+        for depth in (0..slab.depth).filter(|&depth| is_read(d, depth, region.count[0])) {
+            for height in (0..slab.height).filter(|&height| is_read(h, height, region.count[1])) {
+                let row = cell(d, region.first[0], depth).zip(cell(h, region.first[1], height));
+                let start = (depth * slab.height + height) * row_len + phase * slab.columns;
+                for (place, channel) in channels.clone().enumerate() {
+                    let start = start + place * slab.channel_len();
+                    let line = &mut out[start..start + slab.columns];
+                    match row {
+                        Some((depth, height)) => {
+                            tap.gather(source.row(channel, depth, height), 0..slab.columns, line);
+                        }
+                        None => line.fill(T::zero()),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whether any of the first `windows` windows reads `offset` cells after the first one's start.
+fn is_read(axis: Axis, offset: usize, windows: usize) -> bool {
+    (0..axis.kernel).any(|tap| {
+        let tap = tap * axis.dilation;
+        offset >= tap && (offset - tap).is_multiple_of(axis.stride) && (offset - tap) / axis.stride < windows
+    })
+}
