@@ -166,6 +166,46 @@ pub enum Error {
         /// Upper bound, as text.
         max: String,
     },
+    /// A system of equations that does not determine its unknowns.
+    #[error(
+        "{what} is singular: the data determine {rank} of {unknowns} unknowns; \
+         give data with more variety, a smaller kernel, or a ridge"
+    )]
+    Singular {
+        /// Which system.
+        what: &'static str,
+        /// How many unknowns the data determine.
+        rank: usize,
+        /// How many there are.
+        unknowns: usize,
+    },
+    /// A derivative asked of a kernel with too few cells.
+    #[error("no kernel of {cells} cells gives the derivative of order {derivative}: it takes at least {}", derivative + 1)]
+    TooFewCells {
+        /// Order of the derivative.
+        derivative: usize,
+        /// Cells of the kernel.
+        cells: usize,
+    },
+    /// An array that is possible but larger than is sensible.
+    #[error("{what} would have {elements} elements, the limit is {limit}")]
+    TooLarge {
+        /// Which array.
+        what: &'static str,
+        /// How many it would have.
+        elements: usize,
+        /// How many are allowed.
+        limit: usize,
+    },
+    /// A descent whose loss is no longer a finite number.
+    #[error("the descent diverged at step {step}: take a smaller rate")]
+    Diverged {
+        /// The step, counted from 1.
+        step: usize,
+    },
+    /// A routine of LAPACK failed.
+    #[error("linear algebra: {0}")]
+    Linalg(String),
     /// An argument outside its domain, such as a learning rate or a file's content.
     #[error("{0}")]
     Argument(String),

@@ -19,7 +19,8 @@
 //! | operations | [`conv`], [`conv_transpose`], [`unfold`], [`fold`], [`correlate2d`], [`convolve2d`] |
 //! | gradients | [`conv_input_grad`], [`conv_weight_grad`], [`conv_bias_grad`], and those of the transposed convolution |
 //! | for repeated calls | [`ConvPlan`], [`WeightGradPlan`]; every function also as `…_into` |
-//! | layers and training | [`nn`] |
+//! | layers and training | [`nn`]; a kernel from examples: [`learn`] |
+//! | kernels | [`stencil`]: by name, derivatives of any order, separable; [`toeplitz`]: as one matrix |
 //! | options | [`ConvOptions`]: stride, [`Padding`], [`PadMode`], dilation, groups, [`Activation`], [`Algorithm`] |
 //!
 //! | feature | what it brings |
@@ -27,7 +28,7 @@
 //! | `rayon` (default) | threads: the caller's current rayon pool |
 //! | `openblas` | dense products through the system's OpenBLAS, see [`Backend`] |
 //! | `openblas-static` | the same, with OpenBLAS built from source |
-//! | `linalg` | LAPACK through ndarray-linalg |
+//! | `linalg` | LAPACK through ndarray-linalg: least squares, finite differences, separable split |
 //! | `serde` | options that can be written to and read from files |
 //!
 //! ```
@@ -54,6 +55,7 @@ mod element;
 mod error;
 mod gemm;
 mod geometry;
+pub mod learn;
 mod lowering;
 pub mod nn;
 mod ops;
@@ -61,6 +63,8 @@ mod options;
 mod parallel;
 mod plan;
 mod rank;
+pub mod stencil;
+mod toeplitz;
 
 pub use element::Element;
 pub use error::{Error, Result};
@@ -70,3 +74,4 @@ pub use ops::*;
 pub use options::{Activation, Algorithm, Backend, ConvOptions, Numerics, PadMode, Padding};
 pub use plan::{ConvPlan, Explanation, WeightGradPlan};
 pub use rank::{Rank, Shape, Tensor, TensorRef};
+pub use toeplitz::{TOEPLITZ_LIMIT, toeplitz};

@@ -83,7 +83,7 @@ impl<T: Element> Sgd<T> {
         for (parameter, velocity) in parameters.iter_mut().zip(&mut self.velocities) {
             Zip::from(&mut parameter.value).and(&parameter.gradient).and(velocity).for_each(|w, &g, v| {
                 *v = momentum * *v + g;
-                *w = *w - rate * *v;
+                *w -= rate * *v;
             });
         }
         Ok(())

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// From left to right: a module uses only what stands to its right.
 const ORDER: [&str; 13] = [
-    "nn", "stencil", "learn", "toeplitz", "ops", "plan", "options", "lowering", "geometry", "gemm", "parallel", "rank",
+    "learn", "nn", "stencil", "toeplitz", "ops", "plan", "options", "lowering", "geometry", "gemm", "parallel", "rank",
     "element",
 ];
 

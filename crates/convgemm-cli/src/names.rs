@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 use clap::Args;
+use convgemm::stencil::{NAMED, named as kernel};
 use serde::Serialize;
 
-use crate::kernels::NAMED;
 use crate::output::{lengths, matrix, print, print_json};
 
 /// List the named kernels with their numbers
@@ -28,23 +28,22 @@ impl KernelsArgs {
     /// Standard output that cannot be written.
     pub fn run(self) -> Result<()> {
         if self.json {
-            let entries: Vec<Entry> = NAMED
+            let entries: Result<Vec<Entry>> = NAMED
                 .iter()
                 .map(|named| {
-                    let sample = named.sample();
-                    let cells = sample.cells.rows().into_iter().map(|row| row.to_vec()).collect();
-                    Entry { name: named.usage(), about: named.about, example: sample.name, cells }
+                    let cells = kernel(&named.sample())?.rows().into_iter().map(|row| row.to_vec()).collect();
+                    Ok(Entry { name: named.usage(), about: named.about, example: named.sample(), cells })
                 })
                 .collect();
-            return print_json(&entries);
+            return print_json(&entries?);
         }
         let mut text = String::new();
         for named in NAMED {
-            let sample = named.sample();
-            let size = lengths(sample.cells.shape());
-            let example = if named.parameter.is_some() { format!("; {} is", sample.name) } else { ",".to_owned() };
+            let cells = kernel(&named.sample())?;
+            let size = lengths(cells.shape());
+            let example = if named.parameter.is_some() { format!("; {} is", named.sample()) } else { ",".to_owned() };
             text += &format!("{}: {}{example} {size}\n", named.usage(), named.about);
-            text += &matrix(sample.cells.view(), 2);
+            text += &matrix(cells.view(), 2);
         }
         print(&text)
     }

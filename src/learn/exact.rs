@@ -1,0 +1,304 @@
+//! A kernel by least squares.
+
+use ndarray::{Array1, Array2, Array3, Axis, Dimension, Slice, concatenate, s};
+use ndarray_linalg::{QR, SVD};
+
+use crate::element::Element;
+use crate::error::{Error, Result};
+use crate::nn::{Conv, Reduction, squared_error};
+use crate::ops::unfold;
+use crate::options::ConvOptions;
+use crate::rank::{Rank, Tensor, TensorRef};
+
+/// Windows that are worked off at a time.
+const CHUNK: usize = 1 << 13;
+
+/// What is asked of [`least_squares`] beside the arrays.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[non_exhaustive]
+pub struct LeastSquares {
+    /// Whether there is a bias to be found.
+    pub bias: bool,
+    /// What the sum of the kernel's squares costs, against the sum of squared errors: with more than 0 every system has a
+    /// solution, drawn a little towards 0. A bias costs nothing.
+    pub ridge: f64,
+}
+
+impl LeastSquares {
+    /// No bias and no ridge.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks for a bias.
+    #[must_use]
+    pub fn with_bias(mut self) -> Self {
+        self.bias = true;
+        self
+    }
+
+    /// Sets what the sum of the kernel's squares costs.
+    #[must_use]
+    pub fn ridge(mut self, ridge: f64) -> Self {
+        self.ridge = ridge;
+        self
+    }
+}
+
+/// The best kernel, and how good it is.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Fit<T: Element, const D: usize>
+where
+    [usize; D]: Rank,
+{
+    /// The convolution that was found.
+    pub layer: Conv<T, D>,
+    /// Root of the mean squared error of its output.
+    pub residual: f64,
+    /// Largest over smallest singular value of the patch matrix, of the worst group: by how much an error of the output can
+    /// be larger in the kernel.
+    pub condition: f64,
+}
+
+/// The kernel of `kernel` cells that turns `input` `[N, C, *k]` into `target` `[N, OC, *k]` with the least sum of squared
+/// errors. As many kernels are found as `target` has channels, each `C/g` deep.
+///
+/// `Colsᵀ · weightᵀ = targetᵀ` is reduced to a triangle by QR decompositions of a few thousand windows at a time, in double precision
+/// whatever `T` is; so the condition of the patch matrix counts once, not squared as in the normal equations. The patch matrix of one
+/// image and group is held in memory.
+///
+/// # Errors
+/// [`Error::Singular`] if the data leave a part of the kernel open: too few windows, or a constant input. As
+/// [`conv`](crate::conv); a target of another shape; a negative ridge; data that are not finite.
+///
+/// ```
+/// use convgemm::learn::{LeastSquares, least_squares};
+/// use convgemm::ConvOptions;
+/// use ndarray::array;
+///
+/// let (before, after) = (array![[[1.0_f64, 1.0, 0.0, 0.0, 1.0, 1.0]]], array![[[0.0, 1.0, 0.0, -1.0, 0.0]]]);
+/// let fit = least_squares(&before, &after, [2], &ConvOptions::<1>::new(), &LeastSquares::new())?;
+/// assert!((fit.layer.weight - array![[[1.0, -1.0]]]).iter().all(|error| error.abs() < 1e-12));
+/// # Ok::<(), convgemm::Error>(())
+/// ```
+pub fn least_squares<T: Element, const D: usize>(
+    input: &TensorRef<T, D>,
+    target: &TensorRef<T, D>,
+    kernel: [usize; D],
+    options: &ConvOptions<D>,
+    ask: &LeastSquares,
+) -> Result<Fit<T, D>>
+where
+    [usize; D]: Rank,
+{
+    options.without_activation()?;
+    if !(ask.ridge >= 0.0 && ask.ridge.is_finite()) {
+        return Err(Error::Argument(format!("a ridge of {}; 0 or more is possible", ask.ridge)));
+    }
+    let finite = |array: &TensorRef<T, D>| array.iter().all(|value| value.is_finite());
+    if !finite(input) || !finite(target) {
+        return Err(Error::Argument("input or target holds what is not a finite number".into()));
+    }
+    let (groups, outputs) = (options.groups.max(1), target.shape()[1]);
+    let shape = [&[outputs, input.shape()[1] / groups], &kernel[..]].concat();
+    let geometry = options.geometry(input.shape(), &shape)?;
+    let mut expected = vec![geometry.batch, outputs];
+    expected.extend(&geometry.output_shape()[2..][3 - D..]);
+    // One and two axes are embedded in three with the caller's last.
+    if expected != target.shape() {
+        return Err(Error::Shape { what: "target", expected, found: target.shape().to_vec() });
+    }
+    let mut dimension = <[usize; D] as Rank>::Tensor::zeros(D + 2);
+    dimension.slice_mut().copy_from_slice(&shape);
+    let mut weight = Tensor::<T, D>::zeros(dimension);
+    let mut bias = ask.bias.then(|| Array1::<T>::zeros(outputs));
+    let mut condition = 1.0_f64;
+    for group in 0..groups {
+        let of_group = |size: usize| Slice::from(group * size..(group + 1) * size);
+        let inputs = of_group(geometry.group_in_channels());
+        let range = of_group(geometry.group_out_channels());
+        let triangle = reduce(
+            &input.slice_axis(Axis(1), inputs).mapv(Element::to_f64),
+            &target.slice_axis(Axis(1), range).mapv(Element::to_f64),
+            kernel,
+            &ConvOptions { groups: 1, ..*options },
+            ask,
+        )?;
+        let unknowns = geometry.patch_rows() + usize::from(ask.bias);
+        let equations = geometry.batch * geometry.windows();
+        let (solution, worst) = solve(&triangle, unknowns, equations)?;
+        condition = condition.max(worst);
+        let mut part = weight.slice_axis_mut(Axis(0), range);
+        // One column a kernel, in the order of the weight's cells.
+        let cells = solution.slice(s![..geometry.patch_rows(), ..]);
+        part.iter_mut().zip(cells.t().iter()).for_each(|(to, &from)| *to = T::from_f64(from));
+        if let Some(bias) = &mut bias {
+            let last = solution.row(unknowns - 1);
+            bias.slice_axis_mut(Axis(0), range).zip_mut_with(&last, |to, &from| *to = T::from_f64(from));
+        }
+    }
+    let layer = Conv { weight, bias, options: *options };
+    let loss = squared_error(&layer.forward(input)?, target, Reduction::Mean)?;
+    Ok(Fit { layer, residual: loss.value.sqrt(), condition })
+}
+
+/// The triangle of the QR decomposition of `[Colsᵀ | 1 | targetᵀ]`, all images of one group below one another.
+fn reduce<const D: usize>(
+    input: &Tensor<f64, D>,
+    target: &Tensor<f64, D>,
+    kernel: [usize; D],
+    options: &ConvOptions<D>,
+    ask: &LeastSquares,
+) -> Result<Array2<f64>>
+where
+    [usize; D]: Rank,
+{
+    let lapack = |error: ndarray_linalg::error::LinalgError| Error::Linalg(error.to_string());
+    let outputs = target.shape()[1];
+    let cells: usize = input.shape()[1] * kernel.iter().product::<usize>();
+    let unknowns = cells + usize::from(ask.bias);
+    let width = unknowns + outputs;
+    let mut triangle = Array2::zeros((width, width));
+    if ask.ridge > 0.0 {
+        triangle.diag_mut().slice_mut(s![..cells]).fill(ask.ridge.sqrt());
+    }
+    for image in 0..input.shape()[0] {
+        let one = Slice::from(image..image + 1);
+        let patches: Array3<f64> = unfold(&input.slice_axis(Axis(0), one), kernel, options)?;
+        let windows = patches.dim().2;
+        let wanted = target.slice_axis(Axis(0), one);
+        let wanted = wanted.to_shape((outputs, windows)).map_err(|error| Error::Argument(error.to_string()))?;
+        for start in (0..windows).step_by(CHUNK.max(width)) {
+            let chunk = start..windows.min(start + CHUNK.max(width));
+            let mut rows = Array2::ones((chunk.len(), width));
+            rows.slice_mut(s![.., ..cells]).assign(&patches.slice(s![0, .., chunk.clone()]).t());
+            rows.slice_mut(s![.., unknowns..]).assign(&wanted.slice(s![.., chunk]).t());
+            let stacked = concatenate(Axis(0), &[triangle.view(), rows.view()])
+                .map_err(|error| Error::Argument(error.to_string()))?;
+            (_, triangle) = stacked.qr().map_err(lapack)?;
+        }
+    }
+    Ok(triangle)
+}
+
+/// The unknowns, a column a target, from the triangle, and the condition of their matrix.
+fn solve(triangle: &Array2<f64>, unknowns: usize, equations: usize) -> Result<(Array2<f64>, f64)> {
+    let square = triangle.slice(s![..unknowns, ..unknowns]).to_owned();
+    let right = triangle.slice(s![..unknowns, unknowns..]);
+    let decomposed = square.svd(true, true).map_err(|error| Error::Linalg(error.to_string()))?;
+    let (Some(u), strengths, Some(vt)) = decomposed else {
+        return Err(Error::Linalg("the decomposition came without its vectors".into()));
+    };
+    let largest = strengths.first().copied().unwrap_or(0.0);
+    // What rounding leaves of a zero: the usual bound of a rank.
+    let least = largest * f64::EPSILON * equations.max(unknowns) as f64;
+    let rank = strengths.iter().filter(|&&strength| strength > least).count();
+    if rank < unknowns {
+        return Err(Error::Singular { what: "the system for the kernel", rank, unknowns });
+    }
+    let scaled = u.t().dot(&right) / strengths.view().insert_axis(Axis(1));
+    Ok((vt.t().dot(&scaled), largest / strengths[unknowns - 1]))
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array, Array4, ShapeBuilder};
+
+    use super::*;
+    use crate::nn::{Conv1d, Conv2d, Conv3d, Rng};
+    use crate::options::{PadMode, Padding};
+
+    fn random<D: Dimension, Sh: ShapeBuilder<Dim = D>>(shape: Sh, rng: &mut Rng) -> Array<f64, D> {
+        Array::from_shape_simple_fn(shape, || rng.uniform(-1.0, 1.0))
+    }
+
+    #[test]
+    fn groups_strides_and_borders_are_undone_with_their_biases() {
+        let rng = &mut Rng::new(1);
+        let options = ConvOptions::new().groups(2).stride([2, 1]).dilation([1, 2]);
+        let options = options.padding(Padding::symmetric([1, 2])).pad_mode(PadMode::Reflect);
+        let teacher = Conv2d::<f64>::new([4, 6], [3, 2], options, rng).unwrap();
+        let input = random((3, 4, 9, 8), rng);
+        let target = teacher.forward(&input).unwrap();
+        let fit = least_squares(&input, &target, [3, 2], &options, &LeastSquares::new().with_bias()).unwrap();
+        assert!((&fit.layer.weight - &teacher.weight).iter().all(|error| error.abs() < 1e-12));
+        let bias = fit.layer.bias.unwrap() - teacher.bias.unwrap();
+        assert!(bias.iter().all(|error| error.abs() < 1e-12));
+        assert!(fit.residual < 1e-13 && (1.0..10.0).contains(&fit.condition), "{}", fit.condition);
+    }
+
+    #[test]
+    fn sequences_volumes_and_single_precision_will_do() {
+        let rng = &mut Rng::new(2);
+        let teacher = Conv1d::<f32>::new([2, 1], [5], ConvOptions::new(), rng).unwrap().without_bias();
+        let input = random((1, 2, 20_000), rng).mapv(|x| x as f32);
+        let target = teacher.forward(&input).unwrap();
+        let fit = least_squares(&input, &target, [5], &teacher.options, &LeastSquares::new()).unwrap();
+        assert!((fit.layer.weight - teacher.weight).iter().all(|error| error.abs() < 1e-6));
+        let teacher = Conv3d::<f64>::new([1, 2], [2, 1, 3], ConvOptions::new(), rng).unwrap().without_bias();
+        let input = random((2, 1, 4, 3, 5), rng);
+        let target = teacher.forward(&input).unwrap();
+        let fit = least_squares(&input, &target, [2, 1, 3], &teacher.options, &LeastSquares::new()).unwrap();
+        assert!((fit.layer.weight - teacher.weight).iter().all(|error| error.abs() < 1e-12));
+    }
+
+    #[test]
+    fn noise_gives_the_solution_of_the_normal_equations() {
+        let rng = &mut Rng::new(3);
+        let (input, target) = (random((1, 1, 40), rng), random((1, 1, 39), rng));
+        let fit = least_squares(&input, &target, [2], &ConvOptions::<1>::new(), &LeastSquares::new()).unwrap();
+        let patches = unfold(&input, [2], &ConvOptions::<1>::new()).unwrap();
+        // At the floor of the bowl the error is at right angles to every row of the patch matrix.
+        let error = fit.layer.forward(&input).unwrap() - &target;
+        let slope = (&patches.index_axis(Axis(0), 0) * &error.index_axis(Axis(0), 0)).sum_axis(Axis(1));
+        assert!(slope.iter().all(|slope| slope.abs() < 1e-13), "{slope}");
+        assert!((fit.residual - (error.mapv(|e| e * e).sum() / 39.0).sqrt()).abs() < 1e-14);
+    }
+
+    #[test]
+    fn a_ridge_solves_its_own_equations_and_spares_the_bias() {
+        let rng = &mut Rng::new(4);
+        let (input, target) = (random((1, 1, 30), rng), random((1, 1, 28), rng) + 5.0);
+        let ask = LeastSquares::new().ridge(2.5).with_bias();
+        let fit = least_squares(&input, &target, [3], &ConvOptions::<1>::new(), &ask).unwrap();
+        let patches = unfold(&input, [3], &ConvOptions::<1>::new()).unwrap();
+        let error: Array3<f64> = fit.layer.forward(&input).unwrap() - &target;
+        let slope = (&patches.index_axis(Axis(0), 0) * &error.index_axis(Axis(0), 0)).sum_axis(Axis(1));
+        let balance = slope + 2.5 * &fit.layer.weight.slice(s![0, 0, ..]);
+        assert!(balance.iter().all(|slope| slope.abs() < 1e-12) && error.sum().abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_leaves_the_kernel_open_is_a_typed_error_and_a_ridge_closes_it() {
+        let options = ConvOptions::<2>::new();
+        let fit = |input: &Array4<f64>, target: &Array4<f64>, ask| least_squares(input, target, [3, 3], &options, &ask);
+        let (gray, none) = (Array4::from_elem((1, 1, 9, 9), 0.3), Array4::zeros((1, 1, 7, 7)));
+        let singular = |rank| Error::Singular { what: "the system for the kernel", rank, unknowns: 9 };
+        assert_eq!(fit(&gray, &none, LeastSquares::new()).unwrap_err(), singular(1));
+        let (few, two) = (random((1, 1, 3, 4), &mut Rng::new(5)), Array4::zeros((1, 1, 1, 2)));
+        assert_eq!(fit(&few, &two, LeastSquares::new()).unwrap_err(), singular(2));
+        let black = Array4::zeros((1, 1, 9, 9));
+        assert_eq!(fit(&black, &none, LeastSquares::new()).unwrap_err(), singular(0));
+        assert!(fit(&gray, &none, LeastSquares::new().ridge(0.1)).is_ok());
+        let empty = Array4::zeros((0, 1, 9, 9));
+        assert_eq!(fit(&empty, &Array4::zeros((0, 1, 7, 7)), LeastSquares::new()).unwrap_err(), singular(0));
+    }
+
+    #[test]
+    fn shapes_and_numbers_that_do_not_fit_are_refused() {
+        let options = ConvOptions::<2>::new();
+        let input = random((1, 2, 5, 5), &mut Rng::new(6));
+        let fit = |target: [usize; 4], options, ask| {
+            least_squares(&input, &Array4::zeros(target), [2, 2], &options, &ask).unwrap_err().to_string()
+        };
+        assert!(fit([1, 1, 5, 5], options, LeastSquares::new()).contains("expected [1, 1, 4, 4]"));
+        assert!(fit([1, 1, 4, 4], options, LeastSquares::new().ridge(-1.0)).contains("a ridge of -1"));
+        assert!(fit([1, 1, 4, 4], options, LeastSquares::new().ridge(f64::NAN)).contains("a ridge of NaN"));
+        assert!(fit([1, 3, 4, 4], options.groups(2), LeastSquares::new()).contains("2 groups"));
+        assert!(fit([1, 1, 4, 4], options.groups(0), LeastSquares::new()).contains("groups is 0"));
+        let unknown = Array4::from_elem((1, 1, 4, 4), f64::NAN);
+        let error = least_squares(&input, &unknown, [2, 2], &options, &LeastSquares::new()).unwrap_err();
+        assert!(error.to_string().contains("not a finite number"));
+    }
+}
