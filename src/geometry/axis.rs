@@ -163,7 +163,8 @@ fn extent(number: usize, kernel: usize, request: AxisRequest) -> Result<usize> {
 /// The padding that makes `output` windows fit `input` cells.
 fn same_padding(side: AxisPadding, input: usize, output: usize, stride: usize, extent: usize) -> (usize, usize) {
     let Some(steps) = output.checked_sub(1) else { return (0, 0) };
-    let total = (steps * stride + extent).saturating_sub(input);
+    // A sum that does not fit is refused by the caller, as any padding too large is.
+    let total = (steps * stride).saturating_add(extent).saturating_sub(input);
     let (small, large) = (total / 2, total - total / 2);
     match side {
         AxisPadding::SameLower => (large, small),

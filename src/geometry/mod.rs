@@ -110,6 +110,12 @@ impl ConvGeometry {
         let [_, inner, depth, height, width] = self.weight_shape();
         let [.., od, oh, ow] = self.output_shape();
         volume("the patch matrix", &[inner, depth, height, width, od, oh, ow])?;
+        // Padded copies, phases apart and those of an input gradient included.
+        let channels = self.in_channels.max(self.out_channels);
+        let [d, h, w] = self.axes.map(|axis| {
+            [axis.input, axis.pad_before, axis.pad_after, axis.extent()].into_iter().fold(0, usize::saturating_add)
+        });
+        volume("the padded input", &[channels, d, h, w])?;
         Ok(self)
     }
 

@@ -12,9 +12,12 @@ use crate::element::Element;
 use crate::geometry::ConvGeometry;
 use crate::parallel;
 
-/// Elements of scratch memory a lane: one row of windows.
+/// Products that are added up before their sum joins the others: long sums lose fewer digits this way.
+const BLOCK_ROWS: usize = 64;
+
+/// Elements of scratch memory a lane: two rows of windows.
 pub(super) fn slot_len(geometry: &ConvGeometry) -> usize {
-    geometry.axes[2].output
+    2 * geometry.axes[2].output
 }
 
 /// One task an output channel of an image.
@@ -29,16 +32,23 @@ pub(super) fn forward<T: Element>(
     let planes = entries(output).flat_map(|(image, channels)| {
         blocks(channels, Axis(0), 1).map(move |(channel, plane)| (image, channel, plane))
     });
-    parallel::for_each(planes, workspace, slot_len(g), |(image, channel, mut plane), sums: &mut [T]| {
+    parallel::for_each(planes, workspace, slot_len(g), |(image, channel, mut plane), slot: &mut [T]| {
+        let (sums, block) = slot.split_at_mut(g.axes[2].output);
+        let kernel = weight.row(channel);
         let source = PatchSource::new(g, group_image(g, input, image, channel / g.group_out_channels()));
         for segment in segments(g, 0..g.windows()) {
             sums.fill(T::zero());
-            for (row, &factor) in weight.row(channel).iter().enumerate() {
-                match source.line(row, &segment) {
-                    Some((cells, tap)) => tap.gather_scaled(cells, factor, segment.windows.clone(), sums),
-                    // A zero times a weight that is not finite is not a zero.
-                    None => sums.iter_mut().for_each(|sum| *sum += factor * T::zero()),
+            for start in (0..kernel.len()).step_by(BLOCK_ROWS) {
+                block.fill(T::zero());
+                for row in start..(start + BLOCK_ROWS).min(kernel.len()) {
+                    let factor = kernel[row];
+                    match source.line(row, &segment) {
+                        Some((cells, tap)) => tap.gather_scaled(cells, factor, segment.windows.clone(), block),
+                        // A zero times a weight that is not finite is not a zero.
+                        None => block.iter_mut().for_each(|sum| *sum += factor * T::zero()),
+                    }
                 }
+                sums.iter_mut().zip(&*block).for_each(|(sum, &part)| *sum += part);
             }
             plane.slice_mut(s![0, segment.place]).iter_mut().zip(&*sums).for_each(|(out, &sum)| *out = sum);
         }
@@ -59,7 +69,8 @@ pub(super) fn input_grad<T: Element>(
         blocks(channels, Axis(0), 1).map(move |(channel, plane)| (image, channel, plane))
     });
     let (ins, outs, taps) = (g.group_in_channels(), g.group_out_channels(), g.taps());
-    parallel::for_each(planes, workspace, slot_len(g), |(image, channel, mut plane), line: &mut [T]| {
+    parallel::for_each(planes, workspace, slot_len(g), |(image, channel, mut plane), slot: &mut [T]| {
+        let line = &mut slot[..g.axes[2].output];
         plane.fill(T::zero());
         let mut sink = PatchSink::new(g, plane);
         let (group, first_row) = (channel / ins, channel % ins * taps);
@@ -86,7 +97,8 @@ pub(super) fn weight_grad<T: Element>(
     let rows = block_length(g.patch_rows(), MIN_PIECES.div_ceil(g.out_channels.max(1)), 1);
     let parts = blocks(weight_grad, Axis(0), 1)
         .flat_map(move |(channel, kernel)| blocks(kernel, Axis(1), rows).map(move |(row, part)| (channel, row, part)));
-    parallel::for_each(parts, workspace, slot_len(g), |(channel, first_row, mut part), line: &mut [T]| {
+    parallel::for_each(parts, workspace, slot_len(g), |(channel, first_row, mut part), slot: &mut [T]| {
+        let line = &mut slot[..g.axes[2].output];
         part.fill(T::zero());
         for image in 0..g.batch {
             let source = PatchSource::new(g, group_image(g, input, image, channel / g.group_out_channels()));

@@ -189,7 +189,9 @@ impl Job {
             Algorithm::Im2col if self.pass == Pass::Forward && !im2col::by_image(self) => (im2col::tile(self).len(), 1),
             _ => (self.tile(size).len(), threads),
         };
-        Workspace { slot_len, slots }
+        // No more lanes than the address space has room for.
+        let most = (isize::MAX as usize / size).checked_div(slot_len).unwrap_or(slots);
+        Workspace { slot_len, slots: slots.min(most) }
     }
 
     fn tile(&self, size: usize) -> Tile {
@@ -302,6 +304,9 @@ fn group_rows<'a, T>(weight: ArrayView2<'a, T>, first: usize, count: usize) -> A
 
 /// The view with its spatial axes merged into one, `[N, C, D·H·W]`, where its strides allow it.
 pub(crate) fn merged<T>(mut view: ArrayView5<'_, T>) -> Option<ArrayView3<'_, T>> {
+    if view.is_empty() {
+        return ArrayView3::from_shape(merged_dim(view.dim()), &[]).ok();
+    }
     let is_merged = view.merge_axes(Axis(3), Axis(4)) && view.merge_axes(Axis(2), Axis(4));
     is_merged.then(|| view.index_axis_move(Axis(2), 0).index_axis_move(Axis(2), 0))
 }
@@ -311,9 +316,16 @@ pub(crate) fn merged_mut<T>(mut view: ArrayViewMut5<'_, T>) -> Result<ArrayViewM
     if merged(view.view()).is_none() {
         return Err(view);
     }
+    if view.is_empty() {
+        return ArrayViewMut3::from_shape(merged_dim(view.dim()), &mut []).map_err(|_| view);
+    }
     let is_merged = view.merge_axes(Axis(3), Axis(4)) && view.merge_axes(Axis(2), Axis(4));
     debug_assert!(is_merged);
     Ok(view.index_axis_move(Axis(2), 0).index_axis_move(Axis(2), 0))
+}
+
+fn merged_dim((n, c, d, h, w): (usize, usize, usize, usize, usize)) -> [usize; 3] {
+    [n, c, d * h * w]
 }
 
 /// Calls `work` with the merged view, or with that of a contiguous copy.

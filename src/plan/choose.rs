@@ -39,7 +39,7 @@ pub(crate) fn choose(geometry: &ConvGeometry, pass: Pass, asked: Algorithm, back
         }
         _ => return Ok(Choice { algorithm: asked, reason: "asked for by name" }),
     }
-    let product = g.group_out_channels() * g.patch_rows() * g.windows();
+    let product = g.group_out_channels().saturating_mul(g.patch_rows()).saturating_mul(g.windows());
     let thin = match pass {
         Pass::Forward | Pass::InputGrad => g.group_out_channels().min(g.group_in_channels()),
         Pass::WeightGrad => g.group_out_channels().min(g.patch_rows()),

@@ -15,6 +15,10 @@ const BLOCK_BYTES: usize = 1536;
 /// in the L1.
 const CHANNEL_BLOCK_BYTES: usize = 512;
 
+/// Rows of the smallest block, however small the workspace: sums over shorter blocks would lose more digits
+/// than the textbook's.
+const MIN_BLOCK_ROWS: usize = 64;
+
 /// A slab of padded input larger than this pushes the weights out of the L2 of common machines.
 const SLAB_BYTES: usize = 384 << 10;
 
@@ -75,7 +79,11 @@ pub(crate) struct Layout {
 impl Layout {
     pub fn new(geometry: &ConvGeometry, vector: Vector, workspace_bytes: usize) -> Self {
         let mut cut = Cut::wanted(geometry, vector, parallel::threads());
-        while cut.lens(geometry, vector).iter().sum::<usize>() * vector.size > workspace_bytes && cut.shrink() {}
+        let bytes = |cut: &Cut| {
+            let len = cut.lens(geometry, vector).into_iter().fold(0, usize::saturating_add);
+            len.saturating_mul(vector.size)
+        };
+        while bytes(&cut) > workspace_bytes && cut.shrink() {}
         let [slab_len, panel_len, sums_len] = cut.lens(geometry, vector);
         let [_, _, ow] = geometry.axes.map(|axis| axis.output);
         let [d, h, w] = geometry.axes.map(|axis| axis.input);
@@ -135,8 +143,8 @@ impl Cut {
         let all_channels = g.group_out_channels().max(1);
 
         let lines = |bytes: usize, line_bytes: usize| (bytes / line_bytes.max(1)).max(1);
-        let slab_line = block_rows.div_ceil(taps) * slab_line_len(g) * vector.size;
-        let output_line = all_channels * ow * vector.size;
+        let slab_line = block_rows.div_ceil(taps).saturating_mul(slab_line_len(g)).saturating_mul(vector.size);
+        let output_line = (all_channels * ow).saturating_mul(vector.size);
         let wanted = lines(SLAB_BYTES, slab_line).min(lines(OUTPUT_BYTES, output_line)).min(od * oh);
         let (planes, rows) = if wanted >= oh { (wanted / oh, oh) } else { (1, wanted) };
         // Even parts, and enough of them for the threads. The cut does not change any sum: each is taken over
@@ -180,8 +188,8 @@ impl Cut {
             } else {
                 self.rows = self.rows.div_ceil(2);
             }
-        } else if self.block_rows > 1 {
-            self.block_rows = self.block_rows.div_ceil(2);
+        } else if self.block_rows > MIN_BLOCK_ROWS {
+            self.block_rows = self.block_rows.div_ceil(2).max(MIN_BLOCK_ROWS);
         } else {
             return false;
         }
