@@ -6,7 +6,8 @@ use ndarray::{ArrayView2, ArrayView5, ArrayViewMut3, Axis};
 
 use super::patches::PatchSource;
 use super::pieces::{MIN_PIECES, block_length, blocks, entries};
-use super::{Epilogue, Job, Tile, group_image, group_rows, tiled};
+use super::tiled::{self, Tile};
+use super::{Epilogue, Job, group_image, group_rows};
 use crate::element::Element;
 use crate::gemm::{Store, matmul};
 use crate::parallel;

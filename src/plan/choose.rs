@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::gemm::Backend;
 use crate::geometry::ConvGeometry;
-use crate::lowering::{Algorithm, Pass, fused_geometry};
+use crate::lowering::{Algorithm, Pass, packed_geometry};
 
 /// An algorithm and the reason for it. The algorithm is never `Auto`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,8 +33,12 @@ pub(crate) fn choose(geometry: &ConvGeometry, pass: Pass, asked: Algorithm, back
             let reason = "it needs a kernel of one cell, stride 1 and no padding";
             return Err(Error::Unsupported { algorithm: asked.name(), reason });
         }
-        Algorithm::Fused if fused_geometry(g, pass).is_none() => {
+        Algorithm::Fused if packed_geometry(g, pass, asked).is_none() => {
             let reason = "it computes forward passes, and input gradients of stride 1 with zeros for padding";
+            return Err(Error::Unsupported { algorithm: asked.name(), reason });
+        }
+        Algorithm::WinogradF2 | Algorithm::WinogradF4 if packed_geometry(g, pass, asked).is_none() => {
+            let reason = "it computes forward passes and input gradients of 3×3 kernels, stride and dilation 1";
             return Err(Error::Unsupported { algorithm: asked.name(), reason });
         }
         _ => return Ok(Choice { algorithm: asked, reason: "asked for by name" }),
@@ -48,7 +52,7 @@ pub(crate) fn choose(geometry: &ConvGeometry, pass: Pass, asked: Algorithm, back
         (Algorithm::Direct, "so few multiplications that packing for a dense product would cost more")
     } else if thin <= THIN_SIDE {
         (Algorithm::Direct, "a kernel sees or feeds so few channels that a dense product would run half empty")
-    } else if fused_geometry(g, pass).is_some() && backend == Backend::Auto {
+    } else if packed_geometry(g, pass, Algorithm::Fused).is_some() && backend == Backend::Auto {
         (Algorithm::Fused, "the patch matrix is packed for the microkernel, straight from the image")
     } else if g.is_pointwise() {
         (Algorithm::Pointwise, "the kernel has one cell and moves by one: the input is the patch matrix")

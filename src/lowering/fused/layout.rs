@@ -1,6 +1,7 @@
 //! The sizes of the fused algorithm: how the patch matrix is cut, and where each kernel cell lies in a slab.
 
 use crate::geometry::ConvGeometry;
+use crate::lowering::lanes::{Lanes, Vector};
 use crate::lowering::pieces::block_length;
 use crate::lowering::scratch::ALIGNMENT_BYTES;
 use crate::lowering::slab::{Slab, slab_dims};
@@ -31,28 +32,6 @@ const TASKS_A_THREAD: usize = 3;
 
 /// Output channels under which a task would spend more on packing windows than it gains.
 const MIN_CHANNELS: usize = 128;
-
-/// What lies on the vector lanes of the microkernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lanes {
-    /// Windows, side by side as in the output: the rule.
-    Windows,
-    /// Output channels: where the windows of an image would leave lanes empty.
-    Channels,
-}
-
-/// Lanes of the microkernel that will run.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Vector {
-    /// Bytes of an element.
-    pub size: usize,
-    /// Elements of one register.
-    pub len: usize,
-    /// Elements of a whole tile's lanes.
-    pub lanes: usize,
-    /// Columns of a whole tile.
-    pub columns: usize,
-}
 
 /// Everything that is known before the arrays come.
 #[derive(Debug, Clone, PartialEq, Eq)]

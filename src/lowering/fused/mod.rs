@@ -10,8 +10,7 @@
 mod layout;
 mod weights;
 
-use layout::Lanes;
-pub(crate) use layout::{Layout, Vector};
+pub(crate) use layout::Layout;
 pub(crate) use weights::{adjoint_kernels, pack_weights};
 
 use std::ops::Range;
@@ -19,6 +18,7 @@ use std::ops::Range;
 use ndarray::{ArrayView5, ArrayViewMut2, ArrayViewMut3, Axis};
 
 use self::weights::Tiles;
+use super::lanes::Lanes;
 use super::panel::{Chunks, Rows, pack_panel};
 use super::patches::segments;
 use super::pieces::{blocks, entries};
@@ -29,12 +29,6 @@ use crate::element::Element;
 use crate::gemm::{Kernel, Operands, Store};
 use crate::geometry::ConvGeometry;
 use crate::parallel;
-
-/// The lanes of the microkernel for elements of type `T`.
-pub(crate) fn vector<T: Element>() -> Vector {
-    let kernel = Kernel::<T>::best();
-    Vector { size: size_of::<T>(), len: kernel.vector, lanes: kernel.lanes(), columns: kernel.columns() }
-}
 
 /// `output [N, OC, windows] = W · Cols(input)`, with the weights as [`pack_weights`] left them.
 pub(super) fn forward<T: Element>(

@@ -2,10 +2,11 @@
 
 use ndarray::{Array2, ArrayView2};
 
-use super::layout::{Lanes, Layout};
+use super::Layout;
 use crate::element::Element;
 use crate::gemm::Kernel;
 use crate::geometry::ConvGeometry;
+use crate::lowering::lanes::Lanes;
 
 /// Packs the kernels `[OC, C/g · taps]` in the order in which the microkernel reads them: by group, block
 /// of rows and tile of channels, and in a tile by row.

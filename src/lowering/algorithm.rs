@@ -1,0 +1,70 @@
+//! The algorithms by name.
+
+/// How a convolution is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
+pub enum Algorithm {
+    /// The plan chooses, and [`explain`](crate::ConvPlan::explain) says why.
+    #[default]
+    Auto,
+    /// Nested loops: tiny problems, and kernels that see few channels.
+    Direct,
+    /// The textbook: the whole patch matrix of each image, and one dense product with it.
+    Im2col,
+    /// The patch matrix by tiles that fit [`workspace_bytes`](crate::ConvOptions::workspace_bytes).
+    Im2colTiled,
+    /// 1×1 kernels without stride or padding: the input is the patch matrix, nothing is copied.
+    Pointwise,
+    /// The patch matrix is never stored: packing for the microkernel reads it from the image.
+    Fused,
+    /// 3×3 kernels of stride 1 by Winograd's F(2×2, 3×3): 2.25 times fewer products, other sums.
+    WinogradF2,
+    /// The same by F(4×4, 3×3): 4 times fewer products.
+    WinogradF4,
+}
+
+impl Algorithm {
+    /// Every algorithm, `Auto` first.
+    pub const ALL: [Self; 8] = [
+        Self::Auto,
+        Self::Direct,
+        Self::Im2col,
+        Self::Im2colTiled,
+        Self::Pointwise,
+        Self::Fused,
+        Self::WinogradF2,
+        Self::WinogradF4,
+    ];
+
+    /// Its name in lower case, words joined by hyphens.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Direct => "direct",
+            Self::Im2col => "im2col",
+            Self::Im2colTiled => "im2col-tiled",
+            Self::Pointwise => "pointwise",
+            Self::Fused => "fused",
+            Self::WinogradF2 => "winograd-f2",
+            Self::WinogradF4 => "winograd-f4",
+        }
+    }
+}
+
+impl std::fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl std::str::FromStr for Algorithm {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|algorithm| algorithm.name() == text)
+            .ok_or_else(|| format!("'{text}' is no algorithm; {}", Self::ALL.map(Self::name).join(", ")))
+    }
+}

@@ -1,0 +1,34 @@
+//! The vector lanes of the microkernel, and what lies on them.
+
+use crate::element::Element;
+use crate::gemm::Kernel;
+
+/// What lies on the vector lanes of the microkernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lanes {
+    /// Windows, side by side as in the output: the rule.
+    Windows,
+    /// Output channels: where the windows of an image would leave lanes empty.
+    Channels,
+}
+
+/// Lanes of the microkernel that will run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Vector {
+    /// Bytes of an element.
+    pub size: usize,
+    /// Elements of one register.
+    pub len: usize,
+    /// Elements of a whole tile's lanes.
+    pub lanes: usize,
+    /// Columns of a whole tile.
+    pub columns: usize,
+}
+
+impl Vector {
+    /// The lanes of the microkernel for elements of type `T`.
+    pub fn of<T: Element>() -> Self {
+        let kernel = Kernel::<T>::best();
+        Self { size: size_of::<T>(), len: kernel.vector, lanes: kernel.lanes(), columns: kernel.columns() }
+    }
+}

@@ -1,0 +1,94 @@
+//! The algorithms that pack for the microkernel: what they compute for each pass, and with which layout.
+
+use ndarray::{ArrayView2, ArrayView5, ArrayViewMut3};
+
+use super::lanes::Vector;
+use super::winograd::Scheme;
+use super::{Algorithm, Epilogue, Pass, fused, winograd};
+use crate::element::Element;
+use crate::geometry::ConvGeometry;
+
+/// A forward convolution on the microkernel. An input gradient is one, too: that of the adjoint geometry.
+#[derive(Debug, Clone)]
+pub(crate) struct Packed {
+    geometry: ConvGeometry,
+    layout: Layout,
+}
+
+#[derive(Debug, Clone)]
+enum Layout {
+    Fused(fused::Layout),
+    Winograd(winograd::Layout),
+}
+
+impl Packed {
+    /// `None` if `algorithm` is none of these, or cannot compute the pass.
+    pub fn new<T: Element>(
+        geometry: &ConvGeometry,
+        pass: Pass,
+        algorithm: Algorithm,
+        workspace_bytes: usize,
+    ) -> Option<Self> {
+        let geometry = packed_geometry(geometry, pass, algorithm)?;
+        let vector = Vector::of::<T>();
+        let layout = match scheme(algorithm) {
+            None => Layout::Fused(fused::Layout::new(&geometry, vector, workspace_bytes)),
+            Some(scheme) => Layout::Winograd(winograd::Layout::new(&geometry, scheme, vector, workspace_bytes)),
+        };
+        Some(Self { geometry, layout })
+    }
+
+    /// Elements of scratch memory a lane.
+    pub fn slot_len(&self) -> usize {
+        match &self.layout {
+            Layout::Fused(layout) => layout.slot_len(),
+            Layout::Winograd(layout) => layout.slot_len(),
+        }
+    }
+
+    /// Packs the kernels `[OC, C/g · taps]` of a job over `geometry`.
+    pub fn weights<T: Element>(&self, kernels: ArrayView2<'_, T>, geometry: &ConvGeometry, pass: Pass) -> Vec<T> {
+        let adjoint = (pass == Pass::InputGrad).then(|| fused::adjoint_kernels(kernels, geometry));
+        let kernels = adjoint.as_ref().map_or(kernels, |adjoint| adjoint.view());
+        match &self.layout {
+            Layout::Fused(layout) => fused::pack_weights(kernels, geometry.groups, layout),
+            Layout::Winograd(layout) => winograd::pack_weights(kernels, geometry.groups, layout),
+        }
+    }
+
+    /// `output [N, OC, windows] = W · Cols(input)`, finished by the epilogue.
+    pub fn run<T: Element>(
+        &self,
+        weights: &[T],
+        input: ArrayView5<'_, T>,
+        epilogue: Epilogue<'_, T>,
+        target: (ArrayViewMut3<'_, T>, &mut [T]),
+    ) {
+        let geometry = &self.geometry;
+        match &self.layout {
+            Layout::Fused(layout) => fused::forward((geometry, layout), weights, input, epilogue, target),
+            Layout::Winograd(layout) => winograd::forward((geometry, layout), weights, input, epilogue, target),
+        }
+    }
+}
+
+fn scheme(algorithm: Algorithm) -> Option<Scheme> {
+    match algorithm {
+        Algorithm::WinogradF2 => Some(Scheme::F2),
+        Algorithm::WinogradF4 => Some(Scheme::F4),
+        _ => None,
+    }
+}
+
+/// The convolution that `algorithm` runs for a pass, if it packs for the microkernel and there is one.
+pub(crate) fn packed_geometry(geometry: &ConvGeometry, pass: Pass, algorithm: Algorithm) -> Option<ConvGeometry> {
+    if algorithm != Algorithm::Fused && scheme(algorithm).is_none() {
+        return None;
+    }
+    let geometry = match pass {
+        Pass::Forward => Some(geometry.clone()),
+        Pass::InputGrad => geometry.adjoint(),
+        Pass::WeightGrad => None,
+    };
+    geometry.filter(|geometry| algorithm == Algorithm::Fused || winograd::applies(geometry))
+}

@@ -1,0 +1,298 @@
+//! Winograd's minimal filtering: 3×3 kernels with 4 (F(4×4)) or 2.25 (F(2×2)) times fewer products.
+//!
+//! Overlapping tiles of the input and the kernels are transformed; for each of the 36 or 16 values of a
+//! transformed tile, kernels times inputs is a dense product over the channels; the products are
+//! transformed back. A task takes a batch of tiles from its input to its output while all of it stays
+//! in the L2. Sums are not those of the definition: see `Numerics`.
+
+mod layout;
+mod transform;
+
+pub(crate) use layout::{Layout, applies};
+pub(crate) use transform::Scheme;
+
+use std::ops::Range;
+
+use ndarray::{ArrayView2, ArrayView4, ArrayView5, ArrayViewMut2, ArrayViewMut3, Axis, s};
+
+use self::transform::{Direction, Planes, WIDTH, transform};
+use super::lanes::Lanes;
+use super::panel::{Chunks, Rows, pack_panel};
+use super::patches::segments;
+use super::pieces::{blocks, entries};
+use super::scratch::aligned;
+use super::slab::{Region, fill_slab};
+use super::{Epilogue, group_image};
+use crate::element::Element;
+use crate::gemm::{Kernel, Operands, Store};
+use crate::geometry::ConvGeometry;
+use crate::parallel;
+
+/// The kernels `[OC, C/g · 9]`, transformed and packed: by group and tile of channels, then by value of the
+/// transformed tile, then by input channel.
+pub(crate) fn pack_weights<T: Element>(kernels: ArrayView2<'_, T>, groups: usize, layout: &Layout) -> Vec<T> {
+    let (outs, products) = (kernels.nrows() / groups, layout.scheme.products());
+    let ins = kernels.ncols() / 9;
+    let (unit, most) = channel_tiles::<T>(layout.lanes);
+    let padded = outs.next_multiple_of(unit);
+    let mut packed = vec![T::zero(); groups * padded * ins * products];
+    for group in 0..groups {
+        for first in (0..padded).step_by(most) {
+            let width = most.min(padded - first);
+            let start = (group * padded + first) * ins * products;
+            for channel in first..(first + width).min(outs) {
+                let row = kernels.row(group * outs + channel);
+                for input in 0..ins {
+                    let taps = std::array::from_fn(|tap| row[input * 9 + tap].to_f64());
+                    layout.scheme.kernel2d(taps, |value, u| {
+                        packed[start + (value * ins + input) * width + channel - first] = T::from_f64(u);
+                    });
+                }
+            }
+        }
+    }
+    packed
+}
+
+/// Output channels are padded to the first and cut into the second.
+fn channel_tiles<T: Element>(lanes: Lanes) -> (usize, usize) {
+    let kernel = Kernel::<T>::best();
+    match lanes {
+        Lanes::Windows => (1, kernel.columns()),
+        Lanes::Channels => (kernel.vector, kernel.lanes()),
+    }
+}
+
+/// `output [N, OC, windows] = W · Cols(input)`, with the weights as [`pack_weights`] left them.
+pub(super) fn forward<T: Element>(
+    (geometry, layout): (&ConvGeometry, &Layout),
+    weights: &[T],
+    input: ArrayView5<'_, T>,
+    epilogue: Epilogue<'_, T>,
+    (output, workspace): (ArrayViewMut3<'_, T>, &mut [T]),
+) {
+    let g = geometry;
+    let [_, height, width] = g.axes.map(|axis| axis.output);
+    let outs = g.group_out_channels();
+    let region = layout.rows * layout.scheme.outputs() * width;
+    let pieces = entries(output).flat_map(move |(image, channels)| {
+        blocks(channels, Axis(0), outs).flat_map(move |(first, group)| {
+            blocks(group, Axis(0), layout.channels).flat_map(move |(offset, rows)| {
+                blocks(rows, Axis(1), height * width).enumerate().flat_map(move |(plane, (_, windows))| {
+                    blocks(windows, Axis(1), region)
+                        .map(move |(start, piece)| (image, first + offset, [plane, start / width], piece))
+                })
+            })
+        })
+    });
+    parallel::for_each(pieces, workspace, layout.slot_len(), |(image, channel, place, piece), slot: &mut [T]| {
+        let group = channel / outs;
+        let weights = &weights[group * weights.len() / g.groups..];
+        let mut task = Task { geometry: g, layout, weights, first: channel % outs, place, piece };
+        task.run(group_image(g, input, image, group), Parts::new(slot, layout));
+        epilogue.apply(channel, task.piece);
+    });
+}
+
+/// The scratch memory of a task.
+struct Parts<'s, T> {
+    slab: &'s mut [T],
+    /// The inputs of one channel's tiles.
+    cells: &'s mut [T],
+    /// Transformed inputs `[products, C/g, tiles]`.
+    transformed: &'s mut [T],
+    /// Products `[products, channels, tiles]`, or `[products, tiles, channels]` with channels on the lanes.
+    products: &'s mut [T],
+    /// Outputs `[outputs², channels, tiles]`, or with the last two exchanged.
+    outputs: &'s mut [T],
+}
+
+impl<'s, T> Parts<'s, T> {
+    fn new(slot: &'s mut [T], layout: &Layout) -> Self {
+        let mut rest = slot;
+        let [slab, cells, transformed, products, outputs] = layout.parts.map(|len| {
+            let (part, tail) = aligned(std::mem::take(&mut rest)).split_at_mut(len);
+            rest = tail;
+            part
+        });
+        Self { slab, cells, transformed, products, outputs }
+    }
+}
+
+/// A block of output channels, from `first` of its group on, for the output plane and rows from `place` on.
+struct Task<'a, 'o, T> {
+    geometry: &'a ConvGeometry,
+    layout: &'a Layout,
+    /// Packed weights from this group on.
+    weights: &'a [T],
+    first: usize,
+    place: [usize; 2],
+    piece: ArrayViewMut2<'o, T>,
+}
+
+impl<T: Element> Task<'_, '_, T> {
+    fn run(&mut self, image: ArrayView4<'_, T>, mut parts: Parts<'_, T>) {
+        let layout = self.layout;
+        let [_, _, columns] = layout.tiles.axes.map(|axis| axis.output);
+        let width = self.geometry.axes[2].output;
+        let rows = (self.piece.ncols() / width).div_ceil(layout.scheme.outputs());
+        let all = rows * columns;
+        let first_row = self.place[1] / layout.scheme.outputs();
+        for start in (0..all).step_by(layout.batch) {
+            let tiles = start..(start + layout.batch).min(all);
+            self.transform_input(image, (first_row, tiles.clone()), &mut parts);
+            match layout.lanes {
+                Lanes::Windows => self.multiply_by_tiles(tiles, &mut parts),
+                Lanes::Channels => self.multiply_by_channels(tiles, &mut parts),
+            }
+        }
+    }
+
+    /// Elements between two channels of the transformed inputs: the tiles, in whole lanes.
+    fn held(tiles: &Range<usize>) -> usize {
+        tiles.len().next_multiple_of(WIDTH)
+    }
+
+    /// Fills `parts.transformed` with `Bᵀ d B` of each channel of these tiles, which are counted from the
+    /// task's first row of tiles on.
+    fn transform_input(
+        &self,
+        image: ArrayView4<'_, T>,
+        (first_row, tiles): (usize, Range<usize>),
+        parts: &mut Parts<'_, T>,
+    ) {
+        let layout = self.layout;
+        let (g, slab) = (&layout.tiles, &layout.slab);
+        let [_, tile_rows, columns] = g.axes.map(|axis| axis.output);
+        let ins = g.group_in_channels();
+        let (top, bottom) = (tiles.start / columns, (tiles.end - 1) / columns + 1);
+        let region = Region { first: [self.place[0], first_row + top], count: [1, bottom - top] };
+        let plane = (self.place[0] * tile_rows + first_row) * columns;
+        let windows = segments(g, plane + tiles.start..plane + tiles.end);
+        let chunks = Chunks::new::<T>(windows, |segment| {
+            slab.row_start(g, 0, segment.oh - first_row - top) + segment.windows.start
+        });
+        let held = Self::held(&tiles);
+        let products = layout.scheme.products();
+        for first in (0..ins).step_by(layout.slab_channels) {
+            let channels = first..(first + layout.slab_channels).min(ins);
+            fill_slab(g, slab, image, (channels.clone(), region), parts.slab);
+            for (place, channel) in channels.enumerate() {
+                let rows = Rows::new(&slab.offsets[place * products..(place + 1) * products], 0);
+                pack_panel(parts.cells, held, parts.slab, rows, &chunks);
+                let from = Planes { step: held, tiles: held };
+                let to = Planes { step: ins * held, tiles: held };
+                let transformed = &mut parts.transformed[channel * held..];
+                transform(layout.scheme, Direction::Input, (&*parts.cells, from), (transformed, to));
+            }
+        }
+    }
+
+    /// Tiles on the lanes.
+    fn multiply_by_tiles(&mut self, tiles: Range<usize>, parts: &mut Parts<'_, T>) {
+        let (layout, kernel) = (self.layout, Kernel::<T>::best());
+        let (ins, products) = (self.geometry.group_in_channels(), layout.scheme.products());
+        let held = Self::held(&tiles);
+        let lanes = tiles.len().next_multiple_of(kernel.vector);
+        let channels = self.piece.nrows();
+        for group in (0..channels).step_by(layout.group) {
+            let count = layout.group.min(channels - group);
+            for start in (0..count).step_by(kernel.columns()) {
+                let columns = kernel.columns().min(count - start);
+                let weights = &self.weights[(self.first + group + start) * ins * products..];
+                for value in 0..products {
+                    let sums = &mut parts.products[value * layout.kept + start * held..][..columns * held];
+                    let sums = ArrayViewMut2::from_shape((columns, held), sums).expect("the products of these tiles");
+                    for (tile, part) in blocks(sums.slice_move(s![.., ..lanes]), Axis(1), kernel.lanes()) {
+                        let operands = Operands {
+                            k: ins,
+                            left: &parts.transformed[value * ins * held + tile..],
+                            left_step: held,
+                            right: &weights[value * ins * columns..],
+                            right_step: columns,
+                        };
+                        kernel.run(operands, Store::Overwrite, part);
+                    }
+                }
+            }
+            let planes = Planes { step: layout.kept, tiles: count * held };
+            transform(layout.scheme, Direction::Output, (&*parts.products, planes), (&mut *parts.outputs, planes));
+            for channel in 0..count {
+                let outputs = &parts.outputs[channel * held..];
+                self.store_tiles(group + channel, tiles.clone(), outputs, (planes.step, 1));
+            }
+        }
+    }
+
+    /// Channels on the lanes.
+    fn multiply_by_channels(&mut self, tiles: Range<usize>, parts: &mut Parts<'_, T>) {
+        let (layout, kernel) = (self.layout, Kernel::<T>::best());
+        let (ins, products) = (self.geometry.group_in_channels(), layout.scheme.products());
+        let held = Self::held(&tiles);
+        let channels = self.piece.nrows();
+        for group in (0..channels).step_by(layout.group) {
+            let count = layout.group.min(channels - group);
+            let lanes = count.next_multiple_of(kernel.vector);
+            let weights = &self.weights[(self.first + group) * ins * products..];
+            for value in 0..products {
+                let sums = &mut parts.products[value * layout.kept..][..tiles.len() * lanes];
+                let sums =
+                    ArrayViewMut2::from_shape((tiles.len(), lanes), sums).expect("the products of these channels");
+                for (start, tile) in blocks(sums, Axis(0), kernel.columns()) {
+                    let operands = Operands {
+                        k: ins,
+                        left: &weights[value * ins * lanes..],
+                        left_step: lanes,
+                        right: &parts.transformed[value * ins * held + start..],
+                        right_step: held,
+                    };
+                    kernel.run(operands, Store::Overwrite, tile);
+                }
+            }
+            let planes = Planes { step: layout.kept, tiles: tiles.len() * lanes };
+            transform(layout.scheme, Direction::Output, (&*parts.products, planes), (&mut *parts.outputs, planes));
+            for channel in 0..count {
+                let outputs = &parts.outputs[channel..];
+                self.store_tiles(group + channel, tiles.clone(), outputs, (planes.step, lanes));
+            }
+        }
+    }
+
+    /// Writes the outputs of one channel's tiles, of which those beyond the edge are dropped. Output `i` of
+    /// tile `t` is at `i · steps.0 + t · steps.1`.
+    fn store_tiles(&mut self, channel: usize, tiles: Range<usize>, outputs: &[T], steps: (usize, usize)) {
+        let side = self.layout.scheme.outputs();
+        let [_, _, columns] = self.layout.tiles.axes.map(|axis| axis.output);
+        let width = self.geometry.axes[2].output;
+        let mut channel = self.piece.row_mut(channel);
+        let rows = channel.len() / width;
+        let mut start = tiles.start;
+        while start < tiles.end {
+            let (row, column) = (start / columns, start % columns);
+            let count = (columns - column).min(tiles.end - start);
+            let first = column * side;
+            let cells = (count * side).min(width - first);
+            for i in 0..side.min(rows - row * side) {
+                let place = (row * side + i) * width + first;
+                let mut line = channel.slice_mut(s![place..place + cells]);
+                let from = &outputs[i * side * steps.0 + (start - tiles.start) * steps.1..];
+                match line.as_slice_mut() {
+                    Some(line) => interleave(side, line, from, steps),
+                    None => line.iter_mut().enumerate().for_each(|(x, to)| {
+                        *to = from[x % side * steps.0 + x / side * steps.1];
+                    }),
+                }
+            }
+            start += count;
+        }
+    }
+}
+
+/// `line[t · side + j] = from[j · steps.0 + t · steps.1]`.
+fn interleave<T: Element>(side: usize, line: &mut [T], from: &[T], steps: (usize, usize)) {
+    for (tile, cells) in line.chunks_mut(side).enumerate() {
+        for (j, cell) in cells.iter_mut().enumerate() {
+            *cell = from[j * steps.0 + tile * steps.1];
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! The transforms of F(2,3) and F(4,3), and their vectorised application to many tiles.
+//!
+//! `y = Aᵀ [(G g) ⊙ (Bᵀ d)]` by Toom and Cook, with the points {0, ±1} and {0, ±1/√2, ±√2} and infinity.
+//! (A. Lavin, S. Gray, "Fast algorithms for convolutional neural networks", 2016; the points of F(4,3) as in
+//! B. Barabasz et al., "Error analysis and improving the accuracy of Winograd convolution", 2020: the
+//! usual {0, ±1, ±2} have about twice their error.)
+
+#![allow(unsafe_code)]
+
+use std::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
+use std::ops::Range;
+
+use crate::element::Element;
+
+/// Which of the two: how many outputs a tile gives along each axis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Scheme {
+    /// F(2×2, 3×3).
+    F2,
+    /// F(4×4, 3×3).
+    F4,
+}
+
+/// Taps of the kernels that these schemes are for.
+pub(super) const TAPS: usize = 3;
+
+/// The longest side of a transformed tile.
+const MAX_SIDE: usize = 6;
+
+impl Scheme {
+    /// Outputs of a tile along an axis.
+    pub const fn outputs(self) -> usize {
+        match self {
+            Self::F2 => 2,
+            Self::F4 => 4,
+        }
+    }
+
+    /// Inputs of a tile along an axis, and the side of a transformed tile.
+    pub const fn side(self) -> usize {
+        self.outputs() + TAPS - 1
+    }
+
+    /// Products of one tile.
+    pub const fn products(self) -> usize {
+        self.side() * self.side()
+    }
+
+    /// `G`: a kernel of 3 taps, transformed, in f64.
+    fn kernel(self, [g0, g1, g2]: [f64; TAPS]) -> [f64; MAX_SIDE] {
+        match self {
+            Self::F2 => [g0, (g0 + g1 + g2) / 2.0, (g0 - g1 + g2) / 2.0, g2, 0.0, 0.0],
+            Self::F4 => {
+                let (a, b) = (FRAC_1_SQRT_2 * g1, SQRT_2 * g1);
+                let (near, far) = (g0 + g2 / 2.0, g0 + 2.0 * g2);
+                [g0, (near + a) / -1.5, (near - a) / -1.5, (far + b) / 6.0, (far - b) / 6.0, g2]
+            }
+        }
+    }
+
+    /// `G g Gᵀ`: a 3×3 kernel, transformed, row by row.
+    pub fn kernel2d(self, taps: [f64; TAPS * TAPS], mut write: impl FnMut(usize, f64)) {
+        let side = self.side();
+        let columns: [[f64; MAX_SIDE]; TAPS] =
+            std::array::from_fn(|j| self.kernel(std::array::from_fn(|i| taps[i * TAPS + j])));
+        for i in 0..side {
+            let row = self.kernel(std::array::from_fn(|j| columns[j][i]));
+            row[..side].iter().enumerate().for_each(|(j, &value)| write(i * side + j, value));
+        }
+    }
+}
+
+/// Tiles that are transformed side by side: one register of f32 on the widest machines.
+pub(super) const WIDTH: usize = 16;
+
+/// One value of each of `WIDTH` tiles.
+#[derive(Clone, Copy)]
+struct Lane<T>([T; WIDTH]);
+
+impl<T: Element> Lane<T> {
+    #[inline(always)]
+    fn load(from: &[T]) -> Self {
+        let mut lane = [T::zero(); WIDTH];
+        lane.copy_from_slice(&from[..WIDTH]);
+        Self(lane)
+    }
+
+    #[inline(always)]
+    fn store(self, to: &mut [T]) {
+        to[..WIDTH].copy_from_slice(&self.0);
+    }
+
+    #[inline(always)]
+    fn map2(self, other: Self, f: impl Fn(T, T) -> T) -> Self {
+        let mut out = [T::zero(); WIDTH];
+        for i in 0..WIDTH {
+            out[i] = f(self.0[i], other.0[i]);
+        }
+        Self(out)
+    }
+
+    #[inline(always)]
+    fn plus(self, other: Self) -> Self {
+        self.map2(other, |a, b| a + b)
+    }
+
+    #[inline(always)]
+    fn minus(self, other: Self) -> Self {
+        self.map2(other, |a, b| a - b)
+    }
+
+    #[inline(always)]
+    fn times(self, factor: f64) -> Self {
+        let factor = T::from_f64(factor);
+        self.map2(self, |a, _| a * factor)
+    }
+
+    const ZERO: fn() -> Self = || Self([T::zero(); WIDTH]);
+}
+
+/// `Bᵀ` along one axis. Entries beyond the scheme's side are not read or meant.
+#[inline(always)]
+fn input_axis<T: Element>(scheme: Scheme, d: [Lane<T>; MAX_SIDE]) -> [Lane<T>; MAX_SIDE] {
+    match scheme {
+        Scheme::F2 => {
+            [d[0].minus(d[2]), d[1].plus(d[2]), d[2].minus(d[1]), d[3].minus(d[1]), Lane::ZERO(), Lane::ZERO()]
+        }
+        Scheme::F4 => {
+            let (near, near_odd) = (d[4].minus(d[2].times(2.0)), d[3].minus(d[1].times(2.0)).times(FRAC_1_SQRT_2));
+            let (far, far_odd) = (d[4].minus(d[2].times(0.5)), d[3].minus(d[1].times(0.5)).times(SQRT_2));
+            [
+                d[0].plus(d[4]).minus(d[2].times(2.5)),
+                near.plus(near_odd),
+                near.minus(near_odd),
+                far.plus(far_odd),
+                far.minus(far_odd),
+                d[1].plus(d[5]).minus(d[3].times(2.5)),
+            ]
+        }
+    }
+}
+
+/// `Aᵀ` along one axis: as many values as a tile has outputs, then zeros.
+#[inline(always)]
+fn output_axis<T: Element>(scheme: Scheme, m: [Lane<T>; MAX_SIDE]) -> [Lane<T>; 4] {
+    let (near, near_odd) = (m[1].plus(m[2]), m[1].minus(m[2]));
+    match scheme {
+        // The row of infinity has its sign from the last row of `Bᵀ` above.
+        Scheme::F2 => [m[0].plus(near), near_odd.plus(m[3]), Lane::ZERO(), Lane::ZERO()],
+        Scheme::F4 => {
+            let (far, far_odd) = (m[3].plus(m[4]), m[3].minus(m[4]));
+            [
+                m[0].plus(near).plus(far),
+                near_odd.times(FRAC_1_SQRT_2).plus(far_odd.times(SQRT_2)),
+                near.times(0.5).plus(far.times(2.0)),
+                near_odd.times(FRAC_1_SQRT_2 / 2.0).plus(far_odd.times(2.0 * SQRT_2)).plus(m[5]),
+            ]
+        }
+    }
+}
+
+/// Where the values of a tile lie: value `i` of all tiles starts at `i · step`.
+#[derive(Clone, Copy)]
+pub(super) struct Planes {
+    pub step: usize,
+    /// Tiles, in whole lanes of [`WIDTH`].
+    pub tiles: usize,
+}
+
+/// `Bᵀ d B` for each tile: `from` holds its inputs, `to` gets its transformed values.
+#[inline(always)]
+fn input<T: Element>(scheme: Scheme, (from, source): (&[T], Planes), (to, target): (&mut [T], Planes)) {
+    let side = scheme.side();
+    for tile in lanes(source.tiles) {
+        let mut half = [[Lane::ZERO(); MAX_SIDE]; MAX_SIDE];
+        for j in 0..side {
+            let mut column = [Lane::ZERO(); MAX_SIDE];
+            for (i, value) in column[..side].iter_mut().enumerate() {
+                *value = Lane::load(&from[(i * side + j) * source.step + tile.start..]);
+            }
+            half[j] = input_axis(scheme, column);
+        }
+        for i in 0..side {
+            let row = input_axis(scheme, std::array::from_fn(|j| half[j][i]));
+            for (j, value) in row[..side].iter().enumerate() {
+                value.store(&mut to[(i * side + j) * target.step + tile.start..]);
+            }
+        }
+    }
+}
+
+/// `Aᵀ m A` for each tile: `from` holds its products, `to` gets its outputs, row by row.
+#[inline(always)]
+fn output<T: Element>(scheme: Scheme, (from, source): (&[T], Planes), (to, target): (&mut [T], Planes)) {
+    let (side, outputs) = (scheme.side(), scheme.outputs());
+    for tile in lanes(source.tiles) {
+        let mut half = [[Lane::ZERO(); 4]; MAX_SIDE];
+        for j in 0..side {
+            let mut column = [Lane::ZERO(); MAX_SIDE];
+            for (i, value) in column[..side].iter_mut().enumerate() {
+                *value = Lane::load(&from[(i * side + j) * source.step + tile.start..]);
+            }
+            half[j] = output_axis(scheme, column);
+        }
+        for i in 0..outputs {
+            let row = output_axis(scheme, std::array::from_fn(|j| half[j][i]));
+            for (j, value) in row[..outputs].iter().enumerate() {
+                value.store(&mut to[(i * outputs + j) * target.step + tile.start..]);
+            }
+        }
+    }
+}
+
+fn lanes(tiles: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..tiles).step_by(WIDTH).map(|start| start..start + WIDTH)
+}
+
+/// Which of the two transforms.
+#[derive(Clone, Copy)]
+pub(super) enum Direction {
+    Input,
+    Output,
+}
+
+/// Transforms all tiles of `from` into `to`, with the widest instructions that the processor has.
+pub(super) fn transform<T: Element>(
+    scheme: Scheme,
+    direction: Direction,
+    from: (&[T], Planes),
+    to: (&mut [T], Planes),
+) {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    {
+        if is_x86_feature_detected!("avx512f") {
+            // SAFETY: the processor has been found to have the feature.
+            return unsafe { transform_avx512(scheme, direction, from, to) };
+        }
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            // SAFETY: the processor has been found to have the features.
+            return unsafe { transform_avx2(scheme, direction, from, to) };
+        }
+    }
+    by_scheme(scheme, direction, from, to);
+}
+
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+#[target_feature(enable = "avx512f")]
+fn transform_avx512<T: Element>(scheme: Scheme, direction: Direction, from: (&[T], Planes), to: (&mut [T], Planes)) {
+    by_scheme(scheme, direction, from, to);
+}
+
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+#[target_feature(enable = "avx2,fma")]
+fn transform_avx2<T: Element>(scheme: Scheme, direction: Direction, from: (&[T], Planes), to: (&mut [T], Planes)) {
+    by_scheme(scheme, direction, from, to);
+}
+
+/// One call a scheme, so that each has its loops unrolled.
+#[inline(always)]
+fn by_scheme<T: Element>(scheme: Scheme, direction: Direction, from: (&[T], Planes), to: (&mut [T], Planes)) {
+    match (scheme, direction) {
+        (Scheme::F2, Direction::Input) => input(Scheme::F2, from, to),
+        (Scheme::F4, Direction::Input) => input(Scheme::F4, from, to),
+        (Scheme::F2, Direction::Output) => output(Scheme::F2, from, to),
+        (Scheme::F4, Direction::Output) => output(Scheme::F4, from, to),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transformed_tile_gives_the_convolution_of_its_cells() {
+        for scheme in [Scheme::F2, Scheme::F4] {
+            let (side, outputs) = (scheme.side(), scheme.outputs());
+            let planes = Planes { step: WIDTH, tiles: WIDTH };
+            let cell = |tile: usize, i: usize, j: usize| ((tile * 13 + i * 7 + j * 5) % 11) as f64 - 5.0;
+            let taps: [f64; 9] = std::array::from_fn(|i| (i * i) as f64 - 20.0);
+            let mut d = vec![0.0; scheme.products() * WIDTH];
+            for i in 0..side {
+                for j in 0..side {
+                    (0..WIDTH).for_each(|tile| d[(i * side + j) * WIDTH + tile] = cell(tile, i, j));
+                }
+            }
+            let (mut v, mut y) = (vec![f64::NAN; d.len()], vec![f64::NAN; outputs * outputs * WIDTH]);
+            transform(scheme, Direction::Input, (&d, planes), (&mut v, planes));
+            scheme.kernel2d(taps, |i, u| v[i * WIDTH..(i + 1) * WIDTH].iter_mut().for_each(|v| *v *= u));
+            transform(scheme, Direction::Output, (&v, planes), (&mut y, planes));
+            for tile in 0..WIDTH {
+                for (i, j) in (0..outputs).flat_map(|i| (0..outputs).map(move |j| (i, j))) {
+                    let expected: f64 = (0..9).map(|t| taps[t] * cell(tile, i + t / 3, j + t % 3)).sum();
+                    let found = y[(i * outputs + j) * WIDTH + tile];
+                    assert!((found - expected).abs() < 1e-10, "{scheme:?} {i} {j}: {found} is not {expected}");
+                }
+            }
+        }
+    }
+}
