@@ -28,13 +28,13 @@ struct Run {
     source: Option<usize>,
 }
 
-/// Every second cell. The loop over pairs becomes vector shuffles, a step of 2 in an iterator does not.
-fn gather_pairs<T: Element>(row: &[T], out: &mut [T]) {
-    let (pairs, _) = row.as_chunks::<2>();
-    let whole = out.len().min(pairs.len());
-    out[..whole].iter_mut().zip(pairs).for_each(|(o, pair)| *o = pair[0]);
+/// Every `STEP`-th cell. The loop over chunks becomes vector shuffles, a step in an iterator does not.
+fn gather_every<T: Element, const STEP: usize>(row: &[T], out: &mut [T]) {
+    let (chunks, _) = row.as_chunks::<STEP>();
+    let whole = out.len().min(chunks.len());
+    out[..whole].iter_mut().zip(chunks).for_each(|(o, chunk)| *o = chunk[0]);
     if whole < out.len() {
-        out[whole] = row[2 * whole];
+        out[whole] = row[STEP * whole];
     }
 }
 
@@ -89,7 +89,8 @@ impl TapRow {
             let Some(source) = run.source else { return out.fill(T::zero()) };
             match row {
                 Row::Slice(row) if step == 1 => out.copy_from_slice(&row[source..source + out.len()]),
-                Row::Slice(row) if step == 2 => gather_pairs(&row[source..], out),
+                Row::Slice(row) if step == 2 => gather_every::<T, 2>(&row[source..], out),
+                Row::Slice(row) if step == 4 => gather_every::<T, 4>(&row[source..], out),
                 Row::Slice(row) => out.iter_mut().zip(row[source..].iter().step_by(step)).for_each(|(o, &x)| *o = x),
                 Row::View(row) => out.iter_mut().enumerate().for_each(|(i, o)| *o = row[source + i * step]),
             }

@@ -7,14 +7,18 @@ use crate::lowering::pieces::block_length;
 use crate::lowering::slab::{Slab, slab_dims};
 use crate::parallel;
 
-/// The transformed inputs of one batch of tiles must stay in the L2, with the weights that they meet.
-const TRANSFORMED_BYTES: usize = 600 << 10;
+/// The products of one batch of tiles must stay in the L2 beside what the microkernel reads. More output
+/// channels at a time mean that transformed inputs, which may lie in the L3, are read less often.
+const PRODUCT_BYTES: usize = 128 << 10;
 
 /// A slab of padded input, a few channels at a time.
-const SLAB_BYTES: usize = 192 << 10;
+const SLAB_BYTES: usize = 96 << 10;
 
 /// Tiles of one batch, at the most: the lanes of the widest microkernel.
 const MAX_TILES: usize = 64;
+
+/// Tiles of an image up to which output channels lie on the lanes.
+const FEW_TILES: usize = 10;
 
 /// Everything that is known before the arrays come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +28,8 @@ pub(crate) struct Layout {
     pub lanes: Lanes,
     /// The convolution whose windows are the tiles.
     pub tiles: ConvGeometry,
+    /// The one whose windows are rows of cells that tiles are cut from.
+    pub rows_of_tiles: ConvGeometry,
     /// Tiles that are transformed and multiplied together.
     pub batch: usize,
     /// Rows of tiles of one task.
@@ -34,6 +40,11 @@ pub(crate) struct Layout {
     pub group: usize,
     /// Elements between two values of their tiles: all of those channels and the batch's tiles.
     pub kept: usize,
+    /// Elements between two channels of the transformed inputs: a batch's tiles, in whole lanes unless they are
+    /// fewer than one.
+    pub held: usize,
+    /// Elements between two values of the transformed inputs.
+    pub value_step: usize,
     /// Input channels that are in the slab at a time.
     pub slab_channels: usize,
     pub slab: Slab,
@@ -51,69 +62,91 @@ pub(crate) fn applies(geometry: &ConvGeometry) -> bool {
 }
 
 impl Layout {
+    /// The largest batch of tiles whose scratch memory is within `workspace_bytes`: the weights are read once
+    /// for each.
     pub fn new(geometry: &ConvGeometry, scheme: Scheme, vector: Vector, workspace_bytes: usize) -> Self {
-        let mut budget = TRANSFORMED_BYTES;
+        let tiles = tile_geometry(geometry, scheme);
+        let lanes = if tiles.windows() <= FEW_TILES { Lanes::Channels } else { Lanes::Windows };
+        let mut most = MAX_TILES;
         loop {
-            let layout = Self::within(geometry, scheme, vector, budget);
-            if layout.slot_len() * vector.size <= workspace_bytes || budget == 0 {
+            let lanes = if most < WIDTH { Lanes::Channels } else { lanes };
+            let layout = Self::within(geometry, (scheme, tiles.clone(), lanes), vector, most);
+            if layout.slot_len().saturating_mul(vector.size) <= workspace_bytes || most == 1 {
                 return layout;
             }
-            budget /= 2;
+            most = if most > WIDTH { most - WIDTH } else { most / 2 };
         }
     }
 
-    fn within(g: &ConvGeometry, scheme: Scheme, vector: Vector, budget: usize) -> Self {
+    fn within(
+        g: &ConvGeometry,
+        (scheme, tiles, lanes): (Scheme, ConvGeometry, Lanes),
+        vector: Vector,
+        most: usize,
+    ) -> Self {
         let threads = parallel::threads();
         let (outputs, products) = (scheme.outputs(), scheme.products());
-        let tiles = tile_geometry(g, scheme);
         let [_, tile_rows, tile_columns] = tiles.axes.map(|axis| axis.output);
         let (ins, outs) = (g.group_in_channels(), g.group_out_channels());
-
-        let fit = budget / (products * ins.max(1) * vector.size);
-        let plane = tile_rows * tile_columns;
-        // Whole tiles of the microkernel with tiles on its lanes, if so many stay in the cache.
-        let lanes = if fit.min(plane) >= 2 * vector.len { Lanes::Windows } else { Lanes::Channels };
-        let most = match lanes {
-            Lanes::Windows => (fit / WIDTH * WIDTH).clamp(WIDTH, MAX_TILES),
-            Lanes::Channels => fit.clamp(1, MAX_TILES.min(8 * vector.columns)),
-        };
 
         let images = (g.batch * g.groups * tiles.axes[0].output).max(1);
         let wanted = if threads > 1 { (2 * threads).div_ceil(images) } else { 1 };
         let rows = tile_rows.div_ceil(wanted.min(tile_rows.div_ceil(1 + most / tile_columns / 2)).max(1));
         let region = rows * tile_columns;
-        let batch = region.div_ceil(region.div_ceil(most));
+        let batch = match lanes {
+            Lanes::Windows => fill_batch(region, most),
+            Lanes::Channels => region.div_ceil(region.div_ceil(most)),
+        };
         let tasks = images * tile_rows.div_ceil(rows);
         let unit = match lanes {
             Lanes::Windows => vector.columns,
             Lanes::Channels => vector.lanes,
         };
         let channels = block_length(outs.max(1), threads.div_ceil(tasks), unit);
+        let held = if lanes == Lanes::Channels && batch < WIDTH { batch } else { batch.next_multiple_of(WIDTH) };
         let group = match lanes {
-            Lanes::Windows => 2 * vector.columns,
-            Lanes::Channels => vector.lanes,
+            Lanes::Windows => (PRODUCT_BYTES / (products * held * vector.size) / unit).max(1) * unit,
+            // The weights are most of what is read: one tile of channels after the other, they are one stream.
+            Lanes::Channels => unit,
         };
+        let group = group.min(channels.next_multiple_of(unit));
 
         // A batch of tiles may start and end within a row of them.
         let slab_rows = ((batch + tile_columns - 2) / tile_columns + 1).min(rows);
-        let dims = slab_dims(&tiles, 1, slab_rows);
+        let cells = row_geometry(&tiles, scheme);
+        let dims = slab_dims(&cells, 1, slab_rows);
         let channel_len: usize = dims.iter().product();
-        let slab_channels = (SLAB_BYTES.min(budget) / (channel_len * vector.size)).clamp(1, ins.max(1));
-        let slab = Slab::new(&ConvGeometry { in_channels: tiles.groups * slab_channels, ..tiles.clone() }, dims);
-        let padded = batch.next_multiple_of(WIDTH);
+        let slab_channels = (SLAB_BYTES / (channel_len * vector.size)).clamp(1, ins.max(1));
+        let slab = Slab::new(&cells, dims);
         let slack = 64 / vector.size;
-        let (held, kept) = match lanes {
-            Lanes::Windows => (padded, group * padded),
-            Lanes::Channels => (padded, (group * batch).next_multiple_of(WIDTH)),
-        };
+        // Transforms store whole lanes, whatever the number of tiles.
+        let value_step = ins * held + WIDTH;
+        let kept =
+            (group * batch.next_multiple_of(if lanes == Lanes::Windows { WIDTH } else { 1 })).next_multiple_of(WIDTH);
         let parts = [
             slab_channels * channel_len,
             products * MAX_TILES + slack,
-            products * ins * held,
+            products * value_step,
             products * kept,
             outputs * outputs * kept,
         ];
-        Self { scheme, lanes, tiles, batch, rows, channels, group, kept, slab_channels, slab, parts, slack: 5 * slack }
+        Self {
+            scheme,
+            lanes,
+            tiles,
+            rows_of_tiles: cells,
+            batch,
+            rows,
+            channels,
+            group,
+            kept,
+            held,
+            value_step,
+            slab_channels,
+            slab,
+            parts,
+            slack: 5 * slack,
+        }
     }
 
     /// Elements of the scratch memory of one lane, with room to align its parts.
@@ -132,4 +165,24 @@ fn tile_geometry(geometry: &ConvGeometry, scheme: Scheme) -> ConvGeometry {
         ..axis
     });
     ConvGeometry { axes: [depth, h, w], ..geometry.clone() }
+}
+
+/// The same along the height; along the width, the cells themselves with their padding, and one tile more, so
+/// that all of them can be cut off in whole steps.
+fn row_geometry(tiles: &ConvGeometry, scheme: Scheme) -> ConvGeometry {
+    let [depth, height, width] = tiles.axes;
+    let cells = (width.output + 1) * scheme.outputs();
+    let width = Axis { kernel: 1, stride: 1, output: cells, ..width };
+    ConvGeometry { axes: [depth, height, width], ..tiles.clone() }
+}
+
+/// Tiles of a batch that waste the fewest lanes of all batches together; a batch has a cost of its own, about
+/// that of one vector of tiles.
+fn fill_batch(region: usize, most: usize) -> usize {
+    let cost = |batch: usize| {
+        let vectors = |tiles: usize| tiles.div_ceil(WIDTH);
+        let (whole, rest) = (region / batch, region % batch);
+        whole * (vectors(batch) + 1) + if rest > 0 { vectors(rest) + 1 } else { 0 }
+    };
+    (1..=most / WIDTH).rev().map(|vectors| vectors * WIDTH).min_by_key(|&batch| cost(batch)).unwrap_or(most).min(region)
 }

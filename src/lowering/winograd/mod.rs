@@ -6,6 +6,7 @@
 //! in the L2. Sums are not those of the definition: see `Numerics`.
 
 mod layout;
+mod tiles;
 mod transform;
 
 pub(crate) use layout::{Layout, applies};
@@ -15,9 +16,9 @@ use std::ops::Range;
 
 use ndarray::{ArrayView2, ArrayView4, ArrayView5, ArrayViewMut2, ArrayViewMut3, Axis, s};
 
+use self::tiles::{interleave, split};
 use self::transform::{Direction, Planes, WIDTH, transform};
 use super::lanes::Lanes;
-use super::panel::{Chunks, Rows, pack_panel};
 use super::patches::segments;
 use super::pieces::{blocks, entries};
 use super::scratch::aligned;
@@ -148,11 +149,6 @@ impl<T: Element> Task<'_, '_, T> {
         }
     }
 
-    /// Elements between two channels of the transformed inputs: the tiles, in whole lanes.
-    fn held(tiles: &Range<usize>) -> usize {
-        tiles.len().next_multiple_of(WIDTH)
-    }
-
     /// Fills `parts.transformed` with `Bᵀ d B` of each channel of these tiles, which are counted from the
     /// task's first row of tiles on.
     fn transform_input(
@@ -162,26 +158,37 @@ impl<T: Element> Task<'_, '_, T> {
         parts: &mut Parts<'_, T>,
     ) {
         let layout = self.layout;
-        let (g, slab) = (&layout.tiles, &layout.slab);
+        let (g, slab, step) = (&layout.tiles, &layout.slab, layout.scheme.outputs());
         let [_, tile_rows, columns] = g.axes.map(|axis| axis.output);
         let ins = g.group_in_channels();
         let (top, bottom) = (tiles.start / columns, (tiles.end - 1) / columns + 1);
         let region = Region { first: [self.place[0], first_row + top], count: [1, bottom - top] };
         let plane = (self.place[0] * tile_rows + first_row) * columns;
-        let windows = segments(g, plane + tiles.start..plane + tiles.end);
-        let chunks = Chunks::new::<T>(windows, |segment| {
-            slab.row_start(g, 0, segment.oh - first_row - top) + segment.windows.start
-        });
-        let held = Self::held(&tiles);
-        let products = layout.scheme.products();
+        let side = layout.scheme.side();
+        // Rows of tiles in this batch: place in the batch, number, row and first column in the slab.
+        let rows = || {
+            segments(g, plane + tiles.start..plane + tiles.end)
+                .map(move |segment| (segment.place, segment.oh - first_row - top, segment.windows.start))
+        };
+        let (held, lanes) = (layout.held, tiles.len().next_multiple_of(WIDTH));
         for first in (0..ins).step_by(layout.slab_channels) {
             let channels = first..(first + layout.slab_channels).min(ins);
-            fill_slab(g, slab, image, (channels.clone(), region), parts.slab);
+            fill_slab(&layout.rows_of_tiles, slab, image, (channels.clone(), region), parts.slab);
             for (place, channel) in channels.enumerate() {
-                let rows = Rows::new(&slab.offsets[place * products..(place + 1) * products], 0);
-                pack_panel(parts.cells, held, parts.slab, rows, &chunks);
-                let from = Planes { step: held, tiles: held };
-                let to = Planes { step: ins * held, tiles: held };
+                for (tiles, row, column) in rows() {
+                    for i in 0..side {
+                        let line = place * slab.channel_len() + (row * step + i) * slab.columns;
+                        let (cells, planes) =
+                            (&parts.slab[line + column * step..], &mut parts.cells[i * side * lanes + tiles.start..]);
+                        match layout.scheme {
+                            Scheme::F2 => split::<T, 2>(cells, tiles.len(), planes, lanes),
+                            Scheme::F4 => split::<T, 4>(cells, tiles.len(), planes, lanes),
+                        }
+                    }
+                }
+                let from = Planes { step: lanes, tiles: lanes };
+                // Of fewer tiles than a lane has, the rest is overwritten by the next channel.
+                let to = Planes { step: layout.value_step, tiles: lanes };
                 let transformed = &mut parts.transformed[channel * held..];
                 transform(layout.scheme, Direction::Input, (&*parts.cells, from), (transformed, to));
             }
@@ -192,7 +199,7 @@ impl<T: Element> Task<'_, '_, T> {
     fn multiply_by_tiles(&mut self, tiles: Range<usize>, parts: &mut Parts<'_, T>) {
         let (layout, kernel) = (self.layout, Kernel::<T>::best());
         let (ins, products) = (self.geometry.group_in_channels(), layout.scheme.products());
-        let held = Self::held(&tiles);
+        let held = layout.held;
         let lanes = tiles.len().next_multiple_of(kernel.vector);
         let channels = self.piece.nrows();
         for group in (0..channels).step_by(layout.group) {
@@ -206,7 +213,7 @@ impl<T: Element> Task<'_, '_, T> {
                     for (tile, part) in blocks(sums.slice_move(s![.., ..lanes]), Axis(1), kernel.lanes()) {
                         let operands = Operands {
                             k: ins,
-                            left: &parts.transformed[value * ins * held + tile..],
+                            left: &parts.transformed[value * layout.value_step + tile..],
                             left_step: held,
                             right: &weights[value * ins * columns..],
                             right_step: columns,
@@ -228,32 +235,29 @@ impl<T: Element> Task<'_, '_, T> {
     fn multiply_by_channels(&mut self, tiles: Range<usize>, parts: &mut Parts<'_, T>) {
         let (layout, kernel) = (self.layout, Kernel::<T>::best());
         let (ins, products) = (self.geometry.group_in_channels(), layout.scheme.products());
-        let held = Self::held(&tiles);
         let channels = self.piece.nrows();
         for group in (0..channels).step_by(layout.group) {
             let count = layout.group.min(channels - group);
-            let lanes = count.next_multiple_of(kernel.vector);
-            let weights = &self.weights[(self.first + group) * ins * products..];
+            let width = count.next_multiple_of(kernel.vector);
             for value in 0..products {
-                let sums = &mut parts.products[value * layout.kept..][..tiles.len() * lanes];
+                let sums = &mut parts.products[value * layout.kept..][..tiles.len() * width];
                 let sums =
-                    ArrayViewMut2::from_shape((tiles.len(), lanes), sums).expect("the products of these channels");
-                for (start, tile) in blocks(sums, Axis(0), kernel.columns()) {
-                    let operands = Operands {
-                        k: ins,
-                        left: &weights[value * ins * lanes..],
-                        left_step: lanes,
-                        right: &parts.transformed[value * ins * held + start..],
-                        right_step: held,
-                    };
-                    kernel.run(operands, Store::Overwrite, tile);
+                    ArrayViewMut2::from_shape((tiles.len(), width), sums).expect("the products of these channels");
+                for (first, sums) in blocks(sums, Axis(1), kernel.lanes()) {
+                    let lanes = sums.ncols();
+                    let left = &self.weights[(self.first + group + first) * ins * products + value * ins * lanes..];
+                    for (start, tile) in blocks(sums, Axis(0), kernel.columns()) {
+                        let right = &parts.transformed[value * layout.value_step + start..];
+                        let operands = Operands { k: ins, left, left_step: lanes, right, right_step: layout.held };
+                        kernel.run(operands, Store::Overwrite, tile);
+                    }
                 }
             }
-            let planes = Planes { step: layout.kept, tiles: tiles.len() * lanes };
+            let planes = Planes { step: layout.kept, tiles: tiles.len() * width };
             transform(layout.scheme, Direction::Output, (&*parts.products, planes), (&mut *parts.outputs, planes));
             for channel in 0..count {
                 let outputs = &parts.outputs[channel..];
-                self.store_tiles(group + channel, tiles.clone(), outputs, (planes.step, lanes));
+                self.store_tiles(group + channel, tiles.clone(), outputs, (planes.step, width));
             }
         }
     }
@@ -270,29 +274,19 @@ impl<T: Element> Task<'_, '_, T> {
         while start < tiles.end {
             let (row, column) = (start / columns, start % columns);
             let count = (columns - column).min(tiles.end - start);
-            let first = column * side;
-            let cells = (count * side).min(width - first);
+            let cells = (count * side).min(width - column * side);
             for i in 0..side.min(rows - row * side) {
-                let place = (row * side + i) * width + first;
-                let mut line = channel.slice_mut(s![place..place + cells]);
+                let place = (row * side + i) * width + column * side;
                 let from = &outputs[i * side * steps.0 + (start - tiles.start) * steps.1..];
-                match line.as_slice_mut() {
-                    Some(line) => interleave(side, line, from, steps),
-                    None => line.iter_mut().enumerate().for_each(|(x, to)| {
+                match channel.as_slice_mut().map(|line| &mut line[place..place + cells]) {
+                    Some(line) if side == 4 => interleave::<T, 4>(line, from, steps),
+                    Some(line) => interleave::<T, 2>(line, from, steps),
+                    None => channel.slice_mut(s![place..place + cells]).iter_mut().enumerate().for_each(|(x, to)| {
                         *to = from[x % side * steps.0 + x / side * steps.1];
                     }),
                 }
             }
             start += count;
-        }
-    }
-}
-
-/// `line[t · side + j] = from[j · steps.0 + t · steps.1]`.
-fn interleave<T: Element>(side: usize, line: &mut [T], from: &[T], steps: (usize, usize)) {
-    for (tile, cells) in line.chunks_mut(side).enumerate() {
-        for (j, cell) in cells.iter_mut().enumerate() {
-            *cell = from[j * steps.0 + tile * steps.1];
         }
     }
 }

@@ -171,8 +171,8 @@ pub(super) struct Planes {
 #[inline(always)]
 fn input<T: Element>(scheme: Scheme, (from, source): (&[T], Planes), (to, target): (&mut [T], Planes)) {
     let side = scheme.side();
+    let mut half = [[Lane::ZERO(); MAX_SIDE]; MAX_SIDE];
     for tile in lanes(source.tiles) {
-        let mut half = [[Lane::ZERO(); MAX_SIDE]; MAX_SIDE];
         for j in 0..side {
             let mut column = [Lane::ZERO(); MAX_SIDE];
             for (i, value) in column[..side].iter_mut().enumerate() {
@@ -181,7 +181,7 @@ fn input<T: Element>(scheme: Scheme, (from, source): (&[T], Planes), (to, target
             half[j] = input_axis(scheme, column);
         }
         for i in 0..side {
-            let row = input_axis(scheme, std::array::from_fn(|j| half[j][i]));
+            let row = input_axis(scheme, [half[0][i], half[1][i], half[2][i], half[3][i], half[4][i], half[5][i]]);
             for (j, value) in row[..side].iter().enumerate() {
                 value.store(&mut to[(i * side + j) * target.step + tile.start..]);
             }
@@ -193,8 +193,8 @@ fn input<T: Element>(scheme: Scheme, (from, source): (&[T], Planes), (to, target
 #[inline(always)]
 fn output<T: Element>(scheme: Scheme, (from, source): (&[T], Planes), (to, target): (&mut [T], Planes)) {
     let (side, outputs) = (scheme.side(), scheme.outputs());
+    let mut half = [[Lane::ZERO(); 4]; MAX_SIDE];
     for tile in lanes(source.tiles) {
-        let mut half = [[Lane::ZERO(); 4]; MAX_SIDE];
         for j in 0..side {
             let mut column = [Lane::ZERO(); MAX_SIDE];
             for (i, value) in column[..side].iter_mut().enumerate() {
@@ -203,7 +203,7 @@ fn output<T: Element>(scheme: Scheme, (from, source): (&[T], Planes), (to, targe
             half[j] = output_axis(scheme, column);
         }
         for i in 0..outputs {
-            let row = output_axis(scheme, std::array::from_fn(|j| half[j][i]));
+            let row = output_axis(scheme, [half[0][i], half[1][i], half[2][i], half[3][i], half[4][i], half[5][i]]);
             for (j, value) in row[..outputs].iter().enumerate() {
                 value.store(&mut to[(i * outputs + j) * target.step + tile.start..]);
             }
