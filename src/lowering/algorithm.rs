@@ -1,5 +1,7 @@
 //! The algorithms by name.
 
+use super::winograd::Scheme;
+
 /// How a convolution is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
@@ -36,6 +38,15 @@ impl Algorithm {
         Self::WinogradF2,
         Self::WinogradF4,
     ];
+
+    /// The transforms of a Winograd algorithm.
+    pub(crate) fn scheme(self) -> Option<Scheme> {
+        match self {
+            Self::WinogradF2 => Some(Scheme::F2),
+            Self::WinogradF4 => Some(Scheme::F4),
+            _ => None,
+        }
+    }
 
     /// Its name in lower case, words joined by hyphens.
     pub fn name(self) -> &'static str {

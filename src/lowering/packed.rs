@@ -3,7 +3,6 @@
 use ndarray::{ArrayView2, ArrayView5, ArrayViewMut3};
 
 use super::lanes::Vector;
-use super::winograd::Scheme;
 use super::{Algorithm, Epilogue, Pass, fused, winograd};
 use crate::element::Element;
 use crate::geometry::ConvGeometry;
@@ -31,7 +30,7 @@ impl Packed {
     ) -> Option<Self> {
         let geometry = packed_geometry(geometry, pass, algorithm)?;
         let vector = Vector::of::<T>();
-        let layout = match scheme(algorithm) {
+        let layout = match algorithm.scheme() {
             None => Layout::Fused(fused::Layout::new(&geometry, vector, workspace_bytes)),
             Some(scheme) => Layout::Winograd(winograd::Layout::new(&geometry, scheme, vector, workspace_bytes)),
         };
@@ -72,17 +71,9 @@ impl Packed {
     }
 }
 
-fn scheme(algorithm: Algorithm) -> Option<Scheme> {
-    match algorithm {
-        Algorithm::WinogradF2 => Some(Scheme::F2),
-        Algorithm::WinogradF4 => Some(Scheme::F4),
-        _ => None,
-    }
-}
-
 /// The convolution that `algorithm` runs for a pass, if it packs for the microkernel and there is one.
 pub(crate) fn packed_geometry(geometry: &ConvGeometry, pass: Pass, algorithm: Algorithm) -> Option<ConvGeometry> {
-    if algorithm != Algorithm::Fused && scheme(algorithm).is_none() {
+    if algorithm != Algorithm::Fused && algorithm.scheme().is_none() {
         return None;
     }
     let geometry = match pass {

@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, Array5, ArrayView2, ArrayView5, ArrayViewMut5, Axis, CowArray, Ix2};
 
-use super::choose::{Choice, choose};
+use super::choose::{Choice, Request, choose};
 use super::explain::Explanation;
 use crate::element::Element;
 use crate::error::{Error, Result};
@@ -24,7 +24,8 @@ impl Engine {
         pass: Pass,
         options: &ConvOptions<D>,
     ) -> Result<Self> {
-        let choice = choose(&geometry, pass, options.algorithm, options.backend)?;
+        let ConvOptions { algorithm, backend, numerics, .. } = *options;
+        let choice = choose(&geometry, Request { pass, algorithm, backend, numerics, size: size_of::<T>() })?;
         let dense = options.backend.resolve()?;
         let job = Job::new::<T>(geometry, (pass, choice.algorithm), dense, options.workspace_bytes);
         Ok(Self { job, choice, activation: options.activation })

@@ -1,6 +1,7 @@
 //! Plans: a convolution validated once, with its algorithm chosen and its weights packed, for many runs.
 
 mod choose;
+mod cost;
 mod engine;
 mod explain;
 mod weight_grad;

@@ -1,7 +1,7 @@
 //! The library under test, called on a [`Case`] of any rank.
 
 use convgemm::{
-    Algorithm, Backend, ConvOptions, ConvPlan, Element, Rank, Result, WeightGradPlan, conv, conv_bias_grad,
+    Algorithm, Backend, ConvOptions, ConvPlan, Element, Numerics, Rank, Result, WeightGradPlan, conv, conv_bias_grad,
     conv_input_grad, conv_input_grad_into, conv_into, conv_transpose, conv_transpose_input_grad,
     conv_transpose_input_grad_into, conv_transpose_into, conv_transpose_weight_grad, conv_transpose_weight_grad_into,
     conv_weight_grad, conv_weight_grad_into, fold, unfold,
@@ -9,7 +9,7 @@ use convgemm::{
 use ndarray::{Array1, ArrayD, ArrayView, ArrayViewD, ArrayViewMut, ArrayViewMutD, Ix3};
 
 use super::cases::Case;
-use super::oracle::{Border, Line};
+use super::oracle::{Border, Expected, Line};
 
 /// What is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,9 +49,13 @@ impl How {
             }
             let one = [DEFAULT_WORKSPACE];
             let tiled = [DEFAULT_WORKSPACE, TINY_WORKSPACES[0], TINY_WORKSPACES[1]];
-            let has_tiles = matches!(algorithm, Algorithm::Im2colTiled | Algorithm::Fused);
+            let has_tiles =
+                !matches!(algorithm, Algorithm::Auto | Algorithm::Direct | Algorithm::Im2col | Algorithm::Pointwise);
             let sizes = if has_tiles { &tiled[..] } else { &one[..] };
-            let multiplies = !matches!(algorithm, Algorithm::Direct | Algorithm::Fused);
+            let multiplies = matches!(
+                algorithm,
+                Algorithm::Auto | Algorithm::Im2col | Algorithm::Im2colTiled | Algorithm::Pointwise
+            );
             for backend in backends().filter(|&backend| multiplies || backend == Backend::Gemm) {
                 hows.extend(sizes.iter().map(|&workspace_bytes| Self { algorithm, backend, workspace_bytes }));
             }
@@ -59,10 +63,34 @@ impl How {
         hows
     }
 
-    /// The options of an operation of `case`.
+    /// The same without those that compute other sums than the definition's.
+    pub fn strict(case: &Case) -> Vec<Self> {
+        Self::all(case).into_iter().filter(|how| !how.is_winograd()).collect()
+    }
+
+    pub fn is_winograd(self) -> bool {
+        matches!(self.algorithm, Algorithm::WinogradF2 | Algorithm::WinogradF4)
+    }
+
+    /// What to judge a result by: where other sums are computed, whose terms are larger than the definition's,
+    /// 16 times the largest sum of absolute terms anywhere. (`accuracy` holds their error as a whole.)
+    pub fn judged(self, expected: &Expected) -> Expected {
+        let mut judged = expected.clone();
+        if self.is_winograd() {
+            let largest = expected.magnitude.iter().fold(0.0_f64, |largest, &magnitude| largest.max(magnitude));
+            judged.magnitude.fill(16.0 * largest);
+        }
+        judged
+    }
+
+    /// The options of an operation of `case`. Algorithms that are not named are strict ones.
     pub fn options<const D: usize>(self, case: &Case, operation: Operation) -> ConvOptions<D> {
         let algorithm = if can(self.algorithm, operation, case) { self.algorithm } else { Algorithm::Auto };
-        case.options::<D>().algorithm(algorithm).backend(self.backend).workspace_bytes(self.workspace_bytes)
+        case.options::<D>()
+            .algorithm(algorithm)
+            .numerics(Numerics::Strict)
+            .backend(self.backend)
+            .workspace_bytes(self.workspace_bytes)
     }
 }
 
@@ -89,6 +117,16 @@ pub fn can(algorithm: Algorithm, operation: Operation, case: &Case) -> bool {
                 case.border == Border::Zeros && lines.all(is_reversible)
             }
         },
+        Algorithm::WinogradF2 | Algorithm::WinogradF4 => {
+            let [depth, plane @ ..] = &definition.lines;
+            let is_three = |line: &Line| line.kernel == 3 && line.stride == 1 && line.dilation == 1 && line.output > 0;
+            depth.kernel == 1
+                && depth.stride == 1
+                && depth.before == 0
+                && depth.output == depth.input
+                && plane.iter().all(is_three)
+                && can(Algorithm::Fused, operation, case)
+        }
         // A new algorithm says here what it can do.
         _ => false,
     }

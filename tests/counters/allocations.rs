@@ -118,7 +118,7 @@ fn a_plan_runs_without_allocations_of_its_own() {
             for (algorithm, backend) in algorithms(kernel == 1) {
                 let options = options.algorithm(algorithm).backend(backend).workspace_bytes(64 << 10);
                 let context = format!("{algorithm} {backend} {kernel}×{kernel}");
-                let plan = ConvPlan::conv(shape, &weight, Some(&bias), &options).unwrap();
+                let Some(plan) = possible(ConvPlan::conv(shape, &weight, Some(&bias), &options)) else { continue };
                 let x = filled(Array4::zeros(shape));
                 let mut y = plan.run(&x).unwrap();
                 let mut workspace = vec![f32::NAN; plan.workspace_len()];

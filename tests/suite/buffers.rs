@@ -30,11 +30,11 @@ fn check_into<T: Element>(case: &Case) {
         let context = |operation: &str| format!("{operation} {} {how:?}\n  {case}", T::NAME);
         let bias = data.bias.as_ref();
         let forward = |y: &mut Held<T>| library::forward_into(case, how, (x(), w(), bias), y.view_mut());
-        fill(&context("forward"), &truth.forward, forward);
+        fill(&context("forward"), &how.judged(&truth.forward), forward);
         let input_grad = |dx: &mut Held<T>| library::input_grad_into(case, how, (w(), dy()), dx.view_mut());
-        fill(&context("input gradient"), &truth.input_grad, input_grad);
+        fill(&context("input gradient"), &how.judged(&truth.input_grad), input_grad);
         let weight_grad = |dw: &mut Held<T>| library::weight_grad_into(case, how, (x(), dy()), dw.view_mut());
-        fill(&context("weight gradient"), &truth.weight_grad, weight_grad);
+        fill(&context("weight gradient"), &how.judged(&truth.weight_grad), weight_grad);
     }
 }
 
@@ -59,14 +59,14 @@ fn plans_need_neither_clean_outputs_nor_a_clean_workspace_of_their_own_size() {
             let mut y = ArrayD::from_elem(truth.forward.value.shape(), f64::NAN);
             let given = (x(), w(), data.bias.as_ref());
             library::forward_planned(&case, how, given, (y.view_mut(), &mut scratch)).expect("a possible case");
-            assert_close(y.view(), &truth.forward, context("forward"));
+            assert_close(y.view(), &how.judged(&truth.forward), context("forward"));
             let mut dw = ArrayD::from_elem(truth.weight_grad.value.shape(), f64::NAN);
             library::weight_grad_planned(&case, how, (x(), dy()), (dw.view_mut(), &mut scratch)).expect("possible");
-            assert_close(dw.view(), &truth.weight_grad, context("weight gradient"));
+            assert_close(dw.view(), &how.judged(&truth.weight_grad), context("weight gradient"));
             if !case.transposed {
                 let mut dx = ArrayD::from_elem(truth.input_grad.value.shape(), f64::NAN);
                 library::input_grad_planned(&case, how, (w(), dy()), (dx.view_mut(), &mut scratch)).expect("possible");
-                assert_close(dx.view(), &truth.input_grad, context("input gradient"));
+                assert_close(dx.view(), &how.judged(&truth.input_grad), context("input gradient"));
             }
         }
     }

@@ -37,7 +37,7 @@ pub fn check<T: Element>(case: &Case, how: How, data: &Data<T>, truth: &Truth, l
     let verdict = |operation: &str, found: convgemm::Result<ndarray::ArrayD<T>>, expected: &Expected| {
         let context = format_args!("{operation} {} {how:?} {layouts:?} {threads} threads\n  {case}", T::NAME);
         match found {
-            Ok(found) => assert_close(found.view(), expected, context),
+            Ok(found) => assert_close(found.view(), &how.judged(expected), context),
             Err(error) => panic!("{context}\n  refused: {error}"),
         }
     };

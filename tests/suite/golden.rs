@@ -108,7 +108,7 @@ fn check<T: Element + ReadableElement>(file: &str, least: usize) {
             for (result, (key, exact)) in results.into_iter().zip(exact) {
                 let context = format!("{key} of {name} {} {how:?}", T::NAME);
                 let found = result.unwrap_or_else(|error| panic!("{context}: {error}"));
-                assert_close(found.view(), &expected(get(key), exact), context);
+                assert_close(found.view(), &how.judged(&expected(get(key), exact)), context);
             }
         }
         if let Some(db) = golden.value(&name, "db") {

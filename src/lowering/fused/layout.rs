@@ -205,5 +205,5 @@ fn fill_lanes(rows: usize, all_rows: usize, width: usize, vector: Vector) -> usi
 /// Elements that one more output row adds to a slab's channel.
 fn slab_line_len(geometry: &ConvGeometry) -> usize {
     let [depth, _, phases, columns] = slab_dims(geometry, 1, 1);
-    depth * geometry.axes[1].stride * phases * columns
+    [geometry.axes[1].stride, phases, columns].into_iter().fold(depth, usize::saturating_mul)
 }

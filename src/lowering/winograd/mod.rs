@@ -29,6 +29,19 @@ use crate::gemm::{Kernel, Operands, Store};
 use crate::geometry::ConvGeometry;
 use crate::parallel;
 
+/// Input channels whose products are added up before their sum joins the others: the transforms enlarge
+/// roundings, so that sums must be shorter than elsewhere to stay within the accuracy that is promised.
+const DEPTH: usize = 64;
+
+/// Ranges of input channels, of about the same length.
+fn depth_blocks(channels: usize) -> impl Iterator<Item = (Range<usize>, Store)> {
+    let length = channels.div_ceil(channels.div_ceil(DEPTH).max(1)).max(1);
+    (0..channels).step_by(length).map(move |start| {
+        let store = if start == 0 { Store::Overwrite } else { Store::Add };
+        (start..(start + length).min(channels), store)
+    })
+}
+
 /// The kernels `[OC, C/g · 9]`, transformed and packed: by group and tile of channels, then by value of the
 /// transformed tile, then by input channel.
 pub(crate) fn pack_weights<T: Element>(kernels: ArrayView2<'_, T>, groups: usize, layout: &Layout) -> Vec<T> {
@@ -210,15 +223,17 @@ impl<T: Element> Task<'_, '_, T> {
                 for value in 0..products {
                     let sums = &mut parts.products[value * layout.kept + start * held..][..columns * held];
                     let sums = ArrayViewMut2::from_shape((columns, held), sums).expect("the products of these tiles");
-                    for (tile, part) in blocks(sums.slice_move(s![.., ..lanes]), Axis(1), kernel.lanes()) {
-                        let operands = Operands {
-                            k: ins,
-                            left: &parts.transformed[value * layout.value_step + tile..],
-                            left_step: held,
-                            right: &weights[value * ins * columns..],
-                            right_step: columns,
-                        };
-                        kernel.run(operands, Store::Overwrite, part);
+                    for (tile, mut part) in blocks(sums.slice_move(s![.., ..lanes]), Axis(1), kernel.lanes()) {
+                        for (range, store) in depth_blocks(ins) {
+                            let operands = Operands {
+                                k: range.len(),
+                                left: &parts.transformed[value * layout.value_step + range.start * held + tile..],
+                                left_step: held,
+                                right: &weights[(value * ins + range.start) * columns..],
+                                right_step: columns,
+                            };
+                            kernel.run(operands, store, part.view_mut());
+                        }
                     }
                 }
             }
@@ -246,10 +261,19 @@ impl<T: Element> Task<'_, '_, T> {
                 for (first, sums) in blocks(sums, Axis(1), kernel.lanes()) {
                     let lanes = sums.ncols();
                     let left = &self.weights[(self.first + group + first) * ins * products + value * ins * lanes..];
-                    for (start, tile) in blocks(sums, Axis(0), kernel.columns()) {
-                        let right = &parts.transformed[value * layout.value_step + start..];
-                        let operands = Operands { k: ins, left, left_step: lanes, right, right_step: layout.held };
-                        kernel.run(operands, Store::Overwrite, tile);
+                    for (start, mut tile) in blocks(sums, Axis(0), kernel.columns()) {
+                        for (range, store) in depth_blocks(ins) {
+                            let right =
+                                &parts.transformed[value * layout.value_step + range.start * layout.held + start..];
+                            let operands = Operands {
+                                k: range.len(),
+                                left: &left[range.start * lanes..],
+                                left_step: lanes,
+                                right,
+                                right_step: layout.held,
+                            };
+                            kernel.run(operands, store, tile.view_mut());
+                        }
                     }
                 }
             }

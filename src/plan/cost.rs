@@ -1,0 +1,49 @@
+//! What the algorithms on the microkernel cost, in its multiply-adds: enough to choose between them.
+//!
+//! Each constant was set on layers of ResNet-50 and VGG-16 on one core with AVX2, where the microkernel does
+//! 50 multiply-adds a nanosecond; `docs/performance.md` has the figures.
+
+use crate::geometry::ConvGeometry;
+use crate::lowering::{Algorithm, Scheme};
+
+/// Share of its time that `Fused` spends in the microkernel.
+const FUSED_SHARE: f64 = 0.85;
+
+/// What an output of `Fused` costs apart from its multiply-adds.
+const FUSED_OUTPUT: f64 = 12.0;
+
+/// What it costs to transform one value of one tile of one channel, there or back, with F(2×2) …
+const F2_VALUE: f64 = 36.0;
+
+/// … and with F(4×4).
+const F4_VALUE: f64 = 28.0;
+
+/// What a byte of weights costs that comes from the L3 or beyond, once for each batch of tiles.
+const WEIGHT_BYTE: f64 = 6.0;
+
+/// Tiles of a batch with so many input channels that the scratch memory holds no more; with fewer, more.
+const BATCH_BYTES: f64 = (1_u64 << 20) as f64;
+
+/// The cost of the forward pass of `geometry` (which may be another's adjoint) for elements of `size` bytes.
+pub(super) fn cost(geometry: &ConvGeometry, algorithm: Algorithm, size: usize) -> f64 {
+    let g = geometry;
+    let (ins, outs) = (g.group_in_channels() as f64, g.group_out_channels() as f64);
+    let images = (g.batch * g.groups) as f64;
+    match algorithm.scheme() {
+        None => {
+            let outputs = outs * g.windows() as f64;
+            images * (outputs * g.patch_rows() as f64 / FUSED_SHARE + outputs * FUSED_OUTPUT)
+        }
+        Some(scheme) => {
+            let values = scheme.products() as f64;
+            let [depth, height, width] = g.axes.map(|axis| axis.output);
+            let tiles = depth * height.div_ceil(scheme.outputs()) * width.div_ceil(scheme.outputs());
+            let value = if scheme == Scheme::F2 { F2_VALUE } else { F4_VALUE };
+            let products = values * ins * outs * tiles.next_multiple_of(if tiles > 8 { 16 } else { 2 }) as f64;
+            let transforms = values * value * (ins + outs) * tiles as f64;
+            let batch = (BATCH_BYTES / (values * ins * size as f64)).clamp(16.0, 64.0);
+            let weights = values * ins * outs * size as f64 * (tiles as f64 / batch).ceil();
+            images * (products + transforms).max(weights * WEIGHT_BYTE)
+        }
+    }
+}
