@@ -20,6 +20,8 @@ pub enum Algorithm {
     Pointwise,
     /// The patch matrix is never stored: packing for the microkernel reads it from the image.
     Fused,
+    /// One input channel a group, without dense products: outputs stay in registers, along rows.
+    Depthwise,
     /// 3×3 kernels of stride 1 by Winograd's F(2×2, 3×3): 2.25 times fewer products, other sums.
     WinogradF2,
     /// The same by F(4×4, 3×3): 4 times fewer products.
@@ -28,13 +30,14 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// Every algorithm, `Auto` first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Auto,
         Self::Direct,
         Self::Im2col,
         Self::Im2colTiled,
         Self::Pointwise,
         Self::Fused,
+        Self::Depthwise,
         Self::WinogradF2,
         Self::WinogradF4,
     ];
@@ -57,6 +60,7 @@ impl Algorithm {
             Self::Im2colTiled => "im2col-tiled",
             Self::Pointwise => "pointwise",
             Self::Fused => "fused",
+            Self::Depthwise => "depthwise",
             Self::WinogradF2 => "winograd-f2",
             Self::WinogradF4 => "winograd-f4",
         }

@@ -5,6 +5,7 @@
 //! windows merged into one axis.
 
 mod algorithm;
+mod depthwise;
 mod direct;
 mod epilogue;
 mod fused;

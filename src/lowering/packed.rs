@@ -3,7 +3,7 @@
 use ndarray::{ArrayView2, ArrayView5, ArrayViewMut3};
 
 use super::lanes::Vector;
-use super::{Algorithm, Epilogue, Pass, fused, winograd};
+use super::{Algorithm, Epilogue, Pass, depthwise, fused, winograd};
 use crate::element::Element;
 use crate::geometry::ConvGeometry;
 
@@ -15,8 +15,10 @@ pub(crate) struct Packed {
 }
 
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "there is one a plan")]
 enum Layout {
     Fused(fused::Layout),
+    Depthwise(depthwise::Layout),
     Winograd(winograd::Layout),
 }
 
@@ -31,6 +33,9 @@ impl Packed {
         let geometry = packed_geometry(geometry, pass, algorithm)?;
         let vector = Vector::of::<T>();
         let layout = match algorithm.scheme() {
+            None if algorithm == Algorithm::Depthwise => {
+                Layout::Depthwise(depthwise::Layout::new(&geometry, vector.size, workspace_bytes))
+            }
             None => Layout::Fused(fused::Layout::new(&geometry, vector, workspace_bytes)),
             Some(scheme) => Layout::Winograd(winograd::Layout::new(&geometry, scheme, vector, workspace_bytes)),
         };
@@ -41,6 +46,7 @@ impl Packed {
     pub fn slot_len(&self) -> usize {
         match &self.layout {
             Layout::Fused(layout) => layout.slot_len(),
+            Layout::Depthwise(layout) => layout.slot_len(),
             Layout::Winograd(layout) => layout.slot_len(),
         }
     }
@@ -51,6 +57,7 @@ impl Packed {
         let kernels = adjoint.as_ref().map_or(kernels, |adjoint| adjoint.view());
         match &self.layout {
             Layout::Fused(layout) => fused::pack_weights(kernels, geometry.groups, layout),
+            Layout::Depthwise(_) => depthwise::pack_weights(kernels),
             Layout::Winograd(layout) => winograd::pack_weights(kernels, geometry.groups, layout),
         }
     }
@@ -66,6 +73,7 @@ impl Packed {
         let geometry = &self.geometry;
         match &self.layout {
             Layout::Fused(layout) => fused::forward((geometry, layout), weights, input, epilogue, target),
+            Layout::Depthwise(layout) => depthwise::forward((geometry, layout), weights, input, epilogue, target),
             Layout::Winograd(layout) => winograd::forward((geometry, layout), weights, input, epilogue, target),
         }
     }
@@ -73,13 +81,15 @@ impl Packed {
 
 /// The convolution that `algorithm` runs for a pass, if it packs for the microkernel and there is one.
 pub(crate) fn packed_geometry(geometry: &ConvGeometry, pass: Pass, algorithm: Algorithm) -> Option<ConvGeometry> {
-    if algorithm != Algorithm::Fused && algorithm.scheme().is_none() {
-        return None;
-    }
     let geometry = match pass {
         Pass::Forward => Some(geometry.clone()),
         Pass::InputGrad => geometry.adjoint(),
         Pass::WeightGrad => None,
     };
-    geometry.filter(|geometry| algorithm == Algorithm::Fused || winograd::applies(geometry))
+    geometry.filter(|geometry| match algorithm {
+        Algorithm::Fused => true,
+        Algorithm::Depthwise => depthwise::applies(geometry),
+        Algorithm::WinogradF2 | Algorithm::WinogradF4 => winograd::applies(geometry),
+        _ => false,
+    })
 }

@@ -38,6 +38,53 @@ fn gather_every<T: Element, const STEP: usize>(row: &[T], out: &mut [T]) {
     }
 }
 
+/// `out[o] = row[step · o]`.
+#[inline]
+fn gather_row<T: Element>(row: &[T], step: usize, out: &mut [T]) {
+    match step {
+        1 => copy_short(out, &row[..out.len()]),
+        2 => gather_every::<T, 2>(row, out),
+        4 => gather_every::<T, 4>(row, out),
+        _ => out.iter_mut().zip(row.iter().step_by(step)).for_each(|(o, &x)| *o = x),
+    }
+}
+
+/// Copies the first and the last `N` of a slice that is no shorter, and no longer than both together.
+#[inline(always)]
+fn copy_ends<T: Copy, const N: usize>(to: &mut [T], from: &[T]) {
+    let end = to.len() - N;
+    let (first, last): ([T; N], [T; N]) = (*from.first_chunk().expect("N"), *from.last_chunk().expect("N"));
+    to[..N].copy_from_slice(&first);
+    to[end..].copy_from_slice(&last);
+}
+
+/// Copies a slice. Short ones, which rows of small maps are, cost no call: two fixed moves cover each length.
+#[inline]
+pub(super) fn copy_short<T: Element>(to: &mut [T], from: &[T]) {
+    match to.len() {
+        0 => {}
+        1 => to[0] = from[0],
+        2..=3 => copy_ends::<T, 2>(to, &from[..to.len()]),
+        4..=7 => copy_ends::<T, 4>(to, &from[..to.len()]),
+        8..=15 => copy_ends::<T, 8>(to, &from[..to.len()]),
+        16..=32 => copy_ends::<T, 16>(to, &from[..to.len()]),
+        33..=64 => copy_ends::<T, 32>(to, &from[..to.len()]),
+        _ => to.copy_from_slice(from),
+    }
+}
+
+/// Zeros, without a call for the few cells of a usual border.
+#[inline]
+fn zero_short<T: Element>(out: &mut [T]) {
+    match out {
+        [] => {}
+        [a] => *a = T::zero(),
+        [a, b] => (*a, *b) = (T::zero(), T::zero()),
+        [a, b, c] => (*a, *b, *c) = (T::zero(), T::zero(), T::zero()),
+        _ => out.fill(T::zero()),
+    }
+}
+
 /// One tap of the width axis: maps windows to cells of a row.
 #[derive(Clone)]
 pub(crate) struct TapRow {
@@ -82,16 +129,27 @@ impl TapRow {
     }
 
     /// `out[o] = row[cell of window o]`, with zeros for the padding.
+    #[inline]
     pub fn gather<T: Element>(&self, row: Row<'_, T>, windows: Range<usize>, out: &mut [T]) {
         let step = self.axis.stride;
+        if let (Row::Slice(row), PadMode::Zeros) = (row, self.mode) {
+            let start = self.interior.start.clamp(windows.start, windows.end);
+            let end = self.interior.end.clamp(start, windows.end);
+            let (before, rest) = out.split_at_mut(start - windows.start);
+            let (inside, after) = rest.split_at_mut(end - start);
+            zero_short(before);
+            zero_short(after);
+            if start < end {
+                let row = &row[start * step + self.tap * self.axis.dilation - self.axis.pad_before..];
+                gather_row(row, step, inside);
+            }
+            return;
+        }
         self.for_each_run(windows, |run| {
             let out = &mut out[run.windows];
             let Some(source) = run.source else { return out.fill(T::zero()) };
             match row {
-                Row::Slice(row) if step == 1 => out.copy_from_slice(&row[source..source + out.len()]),
-                Row::Slice(row) if step == 2 => gather_every::<T, 2>(&row[source..], out),
-                Row::Slice(row) if step == 4 => gather_every::<T, 4>(&row[source..], out),
-                Row::Slice(row) => out.iter_mut().zip(row[source..].iter().step_by(step)).for_each(|(o, &x)| *o = x),
+                Row::Slice(row) => gather_row(&row[source..], step, out),
                 Row::View(row) => out.iter_mut().enumerate().for_each(|(i, o)| *o = row[source + i * step]),
             }
         });

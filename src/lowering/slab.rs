@@ -107,6 +107,9 @@ pub(super) fn fill_slab<T: Element>(
 
 /// Whether any of the first `windows` windows reads `offset` cells after the first one's start.
 fn is_read(axis: Axis, offset: usize, windows: usize) -> bool {
+    if axis.dilation == 1 && axis.stride <= axis.kernel {
+        return true;
+    }
     (0..axis.kernel).any(|tap| {
         let tap = tap * axis.dilation;
         offset >= tap && (offset - tap).is_multiple_of(axis.stride) && (offset - tap) / axis.stride < windows

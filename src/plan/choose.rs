@@ -50,6 +50,10 @@ pub(crate) fn choose(geometry: &ConvGeometry, request: Request) -> Result<Choice
             let reason = "it computes forward passes, and input gradients of stride 1 with zeros for padding";
             return Err(Error::Unsupported { algorithm: asked.name(), reason });
         }
+        Algorithm::Depthwise if packed_geometry(g, pass, asked).is_none() => {
+            let reason = "it computes forward passes of one input channel a group, and input gradients of stride 1 of one output channel a group";
+            return Err(Error::Unsupported { algorithm: asked.name(), reason });
+        }
         Algorithm::WinogradF2 | Algorithm::WinogradF4 if packed_geometry(g, pass, asked).is_none() => {
             let reason = "it computes forward passes and input gradients of 3×3 kernels, stride and dilation 1";
             return Err(Error::Unsupported { algorithm: asked.name(), reason });
@@ -61,7 +65,10 @@ pub(crate) fn choose(geometry: &ConvGeometry, request: Request) -> Result<Choice
         Pass::Forward | Pass::InputGrad => g.group_out_channels().min(g.group_in_channels()),
         Pass::WeightGrad => g.group_out_channels().min(g.patch_rows()),
     };
-    let (algorithm, reason) = if product <= TINY_PRODUCT {
+    let is_depthwise = packed_geometry(g, pass, Algorithm::Depthwise).is_some() && backend == Backend::Auto;
+    let (algorithm, reason) = if is_depthwise {
+        (Algorithm::Depthwise, "each group has one channel to read: there is no matrix to multiply with")
+    } else if product <= TINY_PRODUCT {
         (Algorithm::Direct, "so few multiplications that packing for a dense product would cost more")
     } else if thin <= THIN_SIDE {
         (Algorithm::Direct, "a kernel sees or feeds so few channels that a dense product would run half empty")
@@ -113,8 +120,8 @@ mod tests {
         let plain = ConvOptions::new();
         assert_eq!(chosen([1, 64, 56, 56], [256, 64, 1, 1], plain), Algorithm::Fused);
         assert_eq!(chosen([1, 64, 56, 56], [64, 64, 5, 5], plain), Algorithm::Fused);
-        assert_eq!(chosen([1, 32, 56, 56], [32, 1, 3, 3], plain.groups(32)), Algorithm::Direct);
-        assert_eq!(chosen([1, 1, 3, 3], [1, 1, 2, 2], plain), Algorithm::Direct);
+        assert_eq!(chosen([1, 32, 56, 56], [32, 1, 3, 3], plain.groups(32)), Algorithm::Depthwise);
+        assert_eq!(chosen([1, 2, 3, 3], [1, 2, 2, 2], plain), Algorithm::Direct);
     }
 
     #[test]

@@ -127,6 +127,16 @@ pub fn can(algorithm: Algorithm, operation: Operation, case: &Case) -> bool {
                 && plane.iter().all(is_three)
                 && can(Algorithm::Fused, operation, case)
         }
+        Algorithm::Depthwise => {
+            let side = match (operation, case.transposed) {
+                (Operation::InputGrad, false) | (Operation::Forward, true) => case.weight[0] / case.groups,
+                _ => case.weight[1],
+            };
+            side == 1
+                && case.weight[0].min(case.weight[1]) > 0
+                && lines.all(|line| line.output > 0)
+                && can(Algorithm::Fused, operation, case)
+        }
         // A new algorithm says here what it can do.
         _ => false,
     }

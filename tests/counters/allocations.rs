@@ -167,7 +167,7 @@ fn channels_last_arrays_cost_no_allocation_either() {
         let weight = filled(Array4::zeros((8, 6, 3, 3)));
         for (algorithm, backend) in algorithms(false) {
             let options = options.algorithm(algorithm).backend(backend);
-            let plan = ConvPlan::conv([2, 6, 12, 10], &weight, None, &options).unwrap();
+            let Some(plan) = possible(ConvPlan::conv([2, 6, 12, 10], &weight, None, &options)) else { continue };
             let (x, mut y, mut workspace) = (last(6), last(8), vec![0.0; plan.workspace_len()]);
             check(&format!("channels last {algorithm} {backend}"), backend, || {
                 plan.run_into(&x, &mut y, &mut workspace).unwrap();

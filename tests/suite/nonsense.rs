@@ -43,7 +43,7 @@ fn any_options<S: Strategy<Value = usize>>(size: fn() -> S) -> impl Strategy<Val
     ];
     let choices = (
         proptest::sample::select(PadMode::ALL.to_vec()),
-        proptest::sample::select(Algorithm::ALL.to_vec()),
+        prop_oneof![Just(Algorithm::Auto), proptest::sample::select(Algorithm::ALL.to_vec())],
         proptest::sample::select(Backend::ALL.to_vec()),
         activation,
         size(),

@@ -6,6 +6,10 @@
 //! usual {0, ±1, ±2} have about twice their error.)
 
 #![allow(unsafe_code)]
+#![allow(
+    clippy::needless_range_loop,
+    reason = "loops of constant length over arrays become registers, iterators do not"
+)]
 
 use std::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
 use std::ops::Range;
