@@ -59,6 +59,9 @@ where
     /// Largest over smallest singular value of the patch matrix, of the worst group: by how much an error of the output can
     /// be larger in the kernel.
     pub condition: f64,
+    /// Standard deviation of the least certain cell of the kernel, if the residual is independent noise, such as that of rounding:
+    /// `residual · max √diag (Cols·Colsᵀ)⁻¹`.
+    pub uncertainty: f64,
 }
 
 /// The kernel of `kernel` cells that turns `input` `[N, C, *k]` into `target` `[N, OC, *k]` with the least sum of squared
@@ -113,7 +116,7 @@ where
     dimension.slice_mut().copy_from_slice(&shape);
     let mut weight = Tensor::<T, D>::zeros(dimension);
     let mut bias = ask.bias.then(|| Array1::<T>::zeros(outputs));
-    let mut condition = 1.0_f64;
+    let (mut condition, mut gain) = (1.0_f64, 0.0_f64);
     for group in 0..groups {
         let of_group = |size: usize| Slice::from(group * size..(group + 1) * size);
         let inputs = of_group(geometry.group_in_channels());
@@ -127,8 +130,9 @@ where
         )?;
         let unknowns = geometry.patch_rows() + usize::from(ask.bias);
         let equations = geometry.batch * geometry.windows();
-        let (solution, worst) = solve(&triangle, unknowns, equations)?;
+        let Solution { solution, condition: worst, gains } = solve(&triangle, unknowns, equations)?;
         condition = condition.max(worst);
+        gain = gains.iter().take(geometry.patch_rows()).fold(gain, |gain, &other| gain.max(other));
         let mut part = weight.slice_axis_mut(Axis(0), range);
         // One column a kernel, in the order of the weight's cells.
         let cells = solution.slice(s![..geometry.patch_rows(), ..]);
@@ -140,7 +144,8 @@ where
     }
     let layer = Conv { weight, bias, options: *options };
     let loss = squared_error(&layer.forward(input)?, target, Reduction::Mean)?;
-    Ok(Fit { layer, residual: loss.value.sqrt(), condition })
+    let residual = loss.value.sqrt();
+    Ok(Fit { layer, residual, condition, uncertainty: residual * gain })
 }
 
 /// The triangle of the QR decomposition of `[Colsᵀ | 1 | targetᵀ]`, all images of one group below one another.
@@ -182,8 +187,15 @@ where
     Ok(triangle)
 }
 
-/// The unknowns, a column a target, from the triangle, and the condition of their matrix.
-fn solve(triangle: &Array2<f64>, unknowns: usize, equations: usize) -> Result<(Array2<f64>, f64)> {
+struct Solution {
+    /// The unknowns, a column a target.
+    solution: Array2<f64>,
+    condition: f64,
+    /// By how much noise of deviation 1 moves each unknown.
+    gains: Array1<f64>,
+}
+
+fn solve(triangle: &Array2<f64>, unknowns: usize, equations: usize) -> Result<Solution> {
     let square = triangle.slice(s![..unknowns, ..unknowns]).to_owned();
     let right = triangle.slice(s![..unknowns, unknowns..]);
     let decomposed = square.svd(true, true).map_err(|error| Error::Linalg(error.to_string()))?;
@@ -198,7 +210,9 @@ fn solve(triangle: &Array2<f64>, unknowns: usize, equations: usize) -> Result<(A
         return Err(Error::Singular { what: "the system for the kernel", rank, unknowns });
     }
     let scaled = u.t().dot(&right) / strengths.view().insert_axis(Axis(1));
-    Ok((vt.t().dot(&scaled), largest / strengths[unknowns - 1]))
+    let gains =
+        (&vt / &strengths.view().insert_axis(Axis(1))).mapv(|part| part * part).sum_axis(Axis(0)).mapv(f64::sqrt);
+    Ok(Solution { solution: vt.t().dot(&scaled), condition: largest / strengths[unknowns - 1], gains })
 }
 
 #[cfg(test)]
@@ -254,6 +268,24 @@ mod tests {
         let slope = (&patches.index_axis(Axis(0), 0) * &error.index_axis(Axis(0), 0)).sum_axis(Axis(1));
         assert!(slope.iter().all(|slope| slope.abs() < 1e-13), "{slope}");
         assert!((fit.residual - (error.mapv(|e| e * e).sum() / 39.0).sqrt()).abs() < 1e-14);
+    }
+
+    #[test]
+    fn the_uncertainty_is_the_spread_that_noise_gives() {
+        let rng = &mut Rng::new(8);
+        let teacher = Conv1d::<f64>::new([1, 1], [3], ConvOptions::new(), rng).unwrap().without_bias();
+        let input = random((1, 1, 60), rng);
+        let clean = teacher.forward(&input).unwrap();
+        let (mut spread, mut told) = (Array1::<f64>::zeros(3), 0.0);
+        for _ in 0..2000 {
+            let noisy = &clean + &random((1, 1, 58), rng) * 0.1;
+            let fit = least_squares(&input, &noisy, [3], &teacher.options, &LeastSquares::new()).unwrap();
+            let error = (fit.layer.weight - &teacher.weight).into_shape_with_order(3).unwrap();
+            spread += &error.mapv(|e| e * e / 2000.0);
+            told += fit.uncertainty / 2000.0;
+        }
+        let found = spread.iter().fold(0.0_f64, |most, &e| most.max(e)).sqrt();
+        assert!((found / told - 1.0).abs() < 0.1, "{found} against {told}");
     }
 
     #[test]

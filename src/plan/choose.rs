@@ -66,10 +66,10 @@ pub(crate) fn choose(geometry: &ConvGeometry, request: Request) -> Result<Choice
         Pass::WeightGrad => g.group_out_channels().min(g.patch_rows()),
     };
     let is_depthwise = packed_geometry(g, pass, Algorithm::Depthwise).is_some() && backend == Backend::Auto;
-    let (algorithm, reason) = if is_depthwise {
-        (Algorithm::Depthwise, "each group has one channel to read: there is no matrix to multiply with")
-    } else if product <= TINY_PRODUCT {
+    let (algorithm, reason) = if product <= TINY_PRODUCT {
         (Algorithm::Direct, "so few multiplications that packing for a dense product would cost more")
+    } else if is_depthwise {
+        (Algorithm::Depthwise, "each group has one channel to read: there is no matrix to multiply with")
     } else if thin <= THIN_SIDE {
         (Algorithm::Direct, "a kernel sees or feeds so few channels that a dense product would run half empty")
     } else if let Some(packed) = packed_geometry(g, pass, Algorithm::Fused)

@@ -4,10 +4,13 @@ use anyhow::Result;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::exercises::ExercisesArgs;
 use crate::explain::ExplainArgs;
 use crate::filter::FilterArgs;
+use crate::learn::LearnArgs;
 use crate::names::KernelsArgs;
 use crate::output::print_bytes;
+use crate::peers::CompareArgs;
 use crate::run::RunArgs;
 use crate::worker::WorkerArgs;
 
@@ -27,7 +30,10 @@ enum Command {
     Kernels(KernelsArgs),
     Run(RunArgs),
     Explain(ExplainArgs),
+    Learn(LearnArgs),
+    Exercises(ExercisesArgs),
     Worker(WorkerArgs),
+    Compare(CompareArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
 }
@@ -60,7 +66,10 @@ impl Cli {
             Command::Kernels(args) => args.run(),
             Command::Run(args) => args.run(),
             Command::Explain(args) => args.run(),
+            Command::Learn(args) => args.run(),
+            Command::Exercises(args) => args.run(),
             Command::Worker(args) => args.run(),
+            Command::Compare(args) => args.run(),
             Command::Completions(args) => args.run(),
             Command::Man(args) => args.run(),
         }

@@ -11,14 +11,17 @@ mod case;
 mod cli;
 mod compare;
 mod engine;
+mod exercises;
 mod explain;
 mod filter;
 mod jpeg;
 mod kernels;
+mod learn;
 mod memory;
 mod names;
 mod npy;
 mod output;
+mod peers;
 mod picture;
 mod pipeline;
 mod protocol;
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Ok(cli) => match cli.run() {
             Ok(()) => return ExitCode::SUCCESS,
             Err(error) if error.is::<ReaderGone>() => return ExitCode::SUCCESS,
+            Err(error) if error.is::<exercises::DoesNotHold>() => return ExitCode::FAILURE,
             Err(error) => format!("error: {error:#}"),
         },
         Err(error) => match error.kind() {

@@ -1,0 +1,114 @@
+//! The networks at a glance, as Markdown: engines down, what was computed across; and its place in a document.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+
+use super::record::Record;
+use super::show::threads;
+use super::summary::{Summary, summaries};
+use crate::atomic::Output;
+use crate::output::seconds;
+
+/// Between these lines of a document the text is replaced.
+const BEGIN: &str = "<!-- convgemm compare: begin -->";
+const END: &str = "<!-- convgemm compare: end -->";
+
+/// A table of networks: the time of all layers, and its ratio to ours. Where an engine does not do all layers,
+/// only the geometric mean of the ratios of those that it does.
+pub fn overview(record: &Record) -> String {
+    let summaries = summaries(record);
+    let mut text = String::from("| |");
+    for summary in &summaries {
+        let _ = write!(text, " {} {}, batch {} |", summary.suite, summary.op, summary.batch);
+    }
+    let _ = write!(text, "\n|---|{}\n", "---:|".repeat(summaries.len()));
+    for (i, engine) in record.engines.iter().enumerate() {
+        let version = engine.hello.as_ref().map_or("", |hello| hello.version.as_str());
+        let _ = write!(text, "| {} {version} |", engine.label);
+        for summary in &summaries {
+            let _ = write!(text, " {} |", cell(summary, i));
+        }
+        text.push('\n');
+    }
+    let _ = write!(text, "| best peer of each layer |");
+    for summary in &summaries {
+        let ratio = summary.best_total.zip(summary.totals[0]).map(|(best, ours)| (best, best / ours));
+        let _ = write!(text, " {} |", ratio.map_or_else(|| "–".to_owned(), |(best, ratio)| time(best, ratio)));
+    }
+    let machine = &record.machine;
+    let _ = write!(
+        text,
+        "\n\nTime of all layers, each as often as the network has it, and in brackets its ratio to the first line; \
+         `≈` the geometric mean of the ratios where an engine does not do all layers, `–` where it does none. \
+         {}, {}, {}, {}, f32.\n",
+        machine.cpu,
+        machine.isa.join(" "),
+        threads(record),
+        record.started.split('T').next().unwrap_or_default(),
+    );
+    text
+}
+
+fn cell(summary: &Summary, engine: usize) -> String {
+    match (summary.totals[engine], summary.totals[0], summary.means[engine]) {
+        (Some(total), Some(ours), _) => time(total, total / ours),
+        (_, _, Some(mean)) => format!("(≈ {mean:.2})"),
+        _ => "–".to_owned(),
+    }
+}
+
+fn time(total: f64, ratio: f64) -> String {
+    format!("{} ({ratio:.2})", seconds(total))
+}
+
+/// Puts `text` into a document, between the lines that are there for it.
+///
+/// # Errors
+/// A document without these lines, or that cannot be read or written.
+pub fn put_into(path: &Path, text: &str) -> Result<()> {
+    let document = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let document =
+        replaced(&document, text).with_context(|| format!("{} has no lines {BEGIN} and {END}", path.display()))?;
+    Output::create(path)?.write(|writer| Ok(writer.write_all(document.as_bytes())?))
+}
+
+fn replaced(document: &str, text: &str) -> Result<String> {
+    let begin = document.find(BEGIN).context("no beginning")? + BEGIN.len();
+    let end = document.find(END).context("no end")?;
+    ensure!(begin <= end, "the end is before the beginning");
+    Ok(format!("{}\n\n{}\n\n{}", &document[..begin], text.trim_end(), &document[end..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::tests::{record, timed};
+    use super::super::record::{ResultRecord, Status};
+    use super::*;
+
+    #[test]
+    fn the_overview_has_totals_where_there_are_and_means_where_not() {
+        let engines = [("convgemm", false), ("a", true), ("b", true), ("c", true)];
+        let none = || ResultRecord::new("c", Status::Unsupported, None);
+        let both = vec![timed("convgemm", &[1000]), timed("a", &[2000]), timed("b", &[3000]), none()];
+        let some = vec![timed("convgemm", &[3000]), timed("a", &[6000]), none(), none()];
+        let text = overview(&record(&engines, vec![both, some]));
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[2], "| convgemm  | 7 µs (1.00) |");
+        assert_eq!(lines[3], "| a  | 14 µs (2.00) |");
+        assert_eq!(lines[4], "| b  | (≈ 3.00) |");
+        assert_eq!(lines[5], "| c  | – |");
+        assert_eq!(lines[6], "| best peer of each layer | 14 µs (2.00) |");
+    }
+
+    #[test]
+    fn only_what_is_between_the_lines_of_a_document_is_replaced() {
+        let document = format!("# Title\n{BEGIN}\nold\n{END}\nlast");
+        let once = replaced(&document, "new\n").unwrap();
+        assert_eq!(once, format!("# Title\n{BEGIN}\n\nnew\n\n{END}\nlast"));
+        assert_eq!(replaced(&once, "new\n").unwrap(), once);
+        assert!(replaced("no lines", "new").is_err());
+        assert!(replaced(&format!("{END}{BEGIN}"), "new").is_err());
+    }
+}

@@ -1,0 +1,324 @@
+//! What a comparison found, as it is kept in a file: all samples, and what is needed to judge them.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use convgemm_suites::Op;
+use serde::{Deserialize, Serialize};
+
+use super::cases::{Case, op_as_text};
+use super::machine::Machine;
+use super::probe::Probe;
+use super::stats::Stats;
+use crate::atomic::Output;
+use crate::protocol::Hello;
+
+/// Changes when older files can no longer be read.
+pub const FORMAT: u32 = 1;
+
+/// A comparison, whole or as far as it came.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    pub format: u32,
+    /// Date and time in UTC.
+    pub started: String,
+    pub elapsed_seconds: f64,
+    /// Whether all cases are there.
+    pub complete: bool,
+    pub machine: Machine,
+    pub settings: Settings,
+    pub engines: Vec<EngineRecord>,
+    pub probes: Vec<Probe>,
+    pub cases: Vec<CaseRecord>,
+}
+
+/// How it was measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    pub threads: usize,
+    /// Rounds in which every engine has a turn.
+    pub rounds: usize,
+    /// A turn has as many runs as fit into this time, at least one, at most [`super::measure::MOST_RUNS`].
+    pub turn_ms: u64,
+    /// An engine for which all rounds would take longer has fewer of them.
+    pub limit_ms: u64,
+    pub seed: u64,
+}
+
+/// An engine that took part.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EngineRecord {
+    pub label: String,
+    /// Whether it is an engine other than ours and no bound.
+    pub is_peer: bool,
+    /// What it said of itself, if it could be started.
+    pub hello: Option<Hello>,
+    /// Why it could not, or what is to be known about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// A layer, an operation and a batch, and what every engine made of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CaseRecord {
+    pub id: String,
+    pub suite: String,
+    pub layer: String,
+    /// The layer in short notation.
+    pub notation: String,
+    /// How often the network has it.
+    pub count: usize,
+    #[serde(with = "op_as_text")]
+    pub op: Op,
+    pub batch: usize,
+    /// By the definition, whatever an engine really computes.
+    pub flops: f64,
+    /// That must be read and written at least.
+    pub bytes: f64,
+    /// The shortest time that the probes allow to the definition: arithmetic or memory, whichever is longer.
+    pub roofline_ns: u64,
+    pub results: Vec<ResultRecord>,
+}
+
+/// What became of an engine in a case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// Verified and timed.
+    Timed,
+    /// The engine cannot do it.
+    Unsupported,
+    /// Its result is not that of the oracle; it is not timed.
+    Wrong,
+    /// Its times cannot be true.
+    Suspect,
+    /// It refused, died, hung or wrote nonsense.
+    Failed,
+}
+
+/// An engine's result in a case.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ResultRecord {
+    pub engine: String,
+    pub status: Status,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub algorithm: Option<String>,
+    #[serde(default)]
+    pub workspace_bytes: usize,
+    #[serde(default)]
+    pub packed_bytes: usize,
+    /// Largest difference to the oracle, scaled by its largest value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_max: Option<f64>,
+    /// Root of the mean square of the differences, scaled alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_rms: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub median_ns: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_ns: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mad_ns: Option<f64>,
+    /// Every sample, a list for each round.
+    #[serde(default)]
+    pub rounds_ns: Vec<Vec<u64>>,
+}
+
+impl ResultRecord {
+    /// Of an engine of which nothing is known yet.
+    pub fn new(engine: &str, status: Status, note: Option<String>) -> Self {
+        Self {
+            engine: engine.to_owned(),
+            status,
+            note,
+            algorithm: None,
+            workspace_bytes: 0,
+            packed_bytes: 0,
+            error_max: None,
+            error_rms: None,
+            median_ns: None,
+            min_ns: None,
+            mad_ns: None,
+            rounds_ns: Vec::new(),
+        }
+    }
+
+    /// Adds the samples of a round, in seconds.
+    pub fn add_round(&mut self, seconds: &[f64]) {
+        self.rounds_ns.push(seconds.iter().map(|seconds| (seconds * 1e9).round() as u64).collect());
+    }
+
+    /// Computes the statistics of all samples.
+    pub fn summarise(&mut self) {
+        let samples: Vec<f64> = self.rounds_ns.iter().flatten().map(|&ns| ns as f64).collect();
+        let stats = Stats::of(&samples);
+        self.median_ns = stats.map(|stats| stats.median);
+        self.min_ns = stats.map(|stats| stats.min);
+        self.mad_ns = stats.map(|stats| stats.mad);
+    }
+
+    /// The median in seconds of an engine that was verified and timed.
+    pub fn seconds(&self) -> Option<f64> {
+        self.median_ns.filter(|_| self.status == Status::Timed).map(|ns| ns / 1e9)
+    }
+}
+
+impl CaseRecord {
+    pub fn new(case: &Case, roofline_seconds: f64, results: Vec<ResultRecord>) -> Self {
+        Self {
+            id: case.id(),
+            suite: case.suite.clone(),
+            layer: case.name.clone(),
+            notation: case.layer.to_string(),
+            count: case.count,
+            op: case.op,
+            batch: case.batch,
+            flops: case.layer.flops(case.batch),
+            bytes: case.layer.bytes(case.batch),
+            roofline_ns: (roofline_seconds * 1e9) as u64,
+            results,
+        }
+    }
+
+    pub fn result(&self, engine: &str) -> Option<&ResultRecord> {
+        self.results.iter().find(|result| result.engine == engine)
+    }
+}
+
+impl Record {
+    /// # Errors
+    /// A file that cannot be read or is no record.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let record: Self = serde_json::from_slice(&text)
+            .with_context(|| format!("{} is no result of a comparison", path.display()))?;
+        let found = record.format;
+        ensure!(found == FORMAT, "{} has format {found}, this program reads {FORMAT}", path.display());
+        Ok(record)
+    }
+
+    /// Writes it whole or not at all, with a line for each engine, probe and case.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let text = self.text()?;
+        Output::create(path)?.write(|writer| Ok(writer.write_all(text.as_bytes())?))
+    }
+
+    fn text(&self) -> Result<String> {
+        let fields = [
+            ("format", serde_json::to_string(&self.format)?),
+            ("started", serde_json::to_string(&self.started)?),
+            ("elapsed_seconds", serde_json::to_string(&self.elapsed_seconds)?),
+            ("complete", serde_json::to_string(&self.complete)?),
+            ("machine", serde_json::to_string(&self.machine)?),
+            ("settings", serde_json::to_string(&self.settings)?),
+            ("engines", list(&self.engines)?),
+            ("probes", list(&self.probes)?),
+            ("cases", list(&self.cases)?),
+        ];
+        let lines: Vec<String> = fields.iter().map(|(name, value)| format!("\"{name}\": {value}")).collect();
+        Ok(format!("{{\n{}\n}}\n", lines.join(",\n")))
+    }
+
+    /// The best peak of multiply-adds that any probe found: what the machine can do when nobody disturbs it.
+    pub fn peak_gflops(&self) -> f64 {
+        self.probes.iter().map(Probe::peak).fold(0.0, f64::max)
+    }
+}
+
+fn list<V: Serialize>(values: &[V]) -> Result<String> {
+    let lines = values.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
+    Ok(if lines.is_empty() { "[]".to_owned() } else { format!("[\n{}\n]", lines.join(",\n")) })
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    /// A result with one sample a round.
+    pub fn timed(engine: &str, rounds_ns: &[u64]) -> ResultRecord {
+        let mut result = ResultRecord::new(engine, Status::Timed, None);
+        result.rounds_ns = rounds_ns.iter().map(|&ns| vec![ns]).collect();
+        result.summarise();
+        result
+    }
+
+    /// A record of one suite with a case for each list of results.
+    pub fn record(engines: &[(&str, bool)], cases: Vec<Vec<ResultRecord>>) -> Record {
+        let engine =
+            |&(label, is_peer): &(&str, bool)| EngineRecord { label: label.into(), is_peer, hello: None, note: None };
+        let probe = Probe {
+            at_seconds: 0.0,
+            gflops: [("avx2+fma".to_owned(), 100.0)].into(),
+            copy_gb_per_second: 20.0,
+            load: 0.0,
+        };
+        let case = |(i, results): (usize, Vec<ResultRecord>)| {
+            let case = Case {
+                suite: "own".into(),
+                name: format!("layer{i}"),
+                count: i + 1,
+                layer: "8x3x3@8".parse().unwrap(),
+                op: Op::Conv,
+                batch: 1,
+            };
+            CaseRecord::new(&case, 1e-6, results)
+        };
+        Record {
+            format: FORMAT,
+            started: "2026-01-01T00:00:00Z".into(),
+            elapsed_seconds: 1.0,
+            complete: true,
+            machine: Machine {
+                cpu: "a processor".into(),
+                cores: 2,
+                isa: vec!["avx2".into()],
+                memory_bytes: 1 << 30,
+                system: "a system".into(),
+            },
+            settings: Settings { threads: 1, rounds: 3, turn_ms: 40, limit_ms: 1000, seed: 7 },
+            engines: engines.iter().map(engine).collect(),
+            probes: vec![probe],
+            cases: cases.into_iter().enumerate().map(case).collect(),
+        }
+    }
+
+    #[test]
+    fn a_record_is_read_as_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("result.json");
+        let results =
+            vec![timed("convgemm", &[3, 1, 2]), ResultRecord::new("b", Status::Unsupported, Some("f64".into()))];
+        let record = record(&[("convgemm", false), ("b", true)], vec![results]);
+        record.write(&path).unwrap();
+        assert_eq!(Record::read(&path).unwrap(), record);
+    }
+
+    #[test]
+    fn another_format_and_another_file_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("result.json");
+        let mut record = record(&[], vec![]);
+        record.format = FORMAT + 1;
+        record.write(&path).unwrap();
+        assert!(Record::read(&path).unwrap_err().to_string().contains("has format 2"));
+        std::fs::write(&path, "[1,2]").unwrap();
+        assert!(Record::read(&path).unwrap_err().to_string().contains("is no result of a comparison"));
+    }
+
+    #[test]
+    fn statistics_are_those_of_all_rounds_and_only_a_verified_result_has_a_time() {
+        let mut result = ResultRecord::new("a", Status::Timed, None);
+        result.add_round(&[1e-6, 3e-6]);
+        result.add_round(&[2e-6]);
+        result.summarise();
+        assert_eq!((result.median_ns, result.min_ns, result.mad_ns), (Some(2000.0), Some(1000.0), Some(1000.0)));
+        assert_eq!(result.seconds(), Some(2e-6));
+        result.status = Status::Suspect;
+        assert_eq!(result.seconds(), None);
+    }
+}
