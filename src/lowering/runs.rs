@@ -40,7 +40,7 @@ fn gather_every<T: Element, const STEP: usize>(row: &[T], out: &mut [T]) {
 
 /// `out[o] = row[step · o]`.
 #[inline]
-fn gather_row<T: Element>(row: &[T], step: usize, out: &mut [T]) {
+pub(super) fn gather_row<T: Element>(row: &[T], step: usize, out: &mut [T]) {
     match step {
         1 => copy_short(out, &row[..out.len()]),
         2 => gather_every::<T, 2>(row, out),
@@ -75,7 +75,7 @@ pub(super) fn copy_short<T: Element>(to: &mut [T], from: &[T]) {
 
 /// Zeros, without a call for the few cells of a usual border.
 #[inline]
-fn zero_short<T: Element>(out: &mut [T]) {
+pub(super) fn zero_short<T: Element>(out: &mut [T]) {
     match out {
         [] => {}
         [a] => *a = T::zero(),

@@ -5,9 +5,9 @@ use std::ops::Range;
 use ndarray::ArrayView4;
 
 use super::patches::PatchSource;
-use super::runs::TapRow;
+use super::runs::{TapRow, copy_short, gather_row, zero_short};
 use crate::element::Element;
-use crate::geometry::{Axis, ConvGeometry};
+use crate::geometry::{Axis, ConvGeometry, PadMode};
 
 /// How a slab of padded input lies in memory: `[channel][depth][height][phase][column]`, where phase
 /// `p` holds the columns `p`, `p + stride`, …, so that neighbouring windows read neighbouring cells.
@@ -76,6 +76,13 @@ pub(super) fn fill_slab<T: Element>(
     out: &mut [T],
 ) {
     let ([d, h, w], mode) = (geometry.axes, geometry.pad_mode);
+    if let Some(cells) = image.to_slice()
+        && mode == PadMode::Zeros
+        && w.stride == slab.phases
+        && w.stride <= 2
+    {
+        return fill_from_slice(geometry, slab, cells, (channels, region), out);
+    }
     let source = PatchSource::new(geometry, image);
     // Phase `p` of a padded row is what the windows of an axis with `stride` taps read at tap `p`.
     let columns = Axis { kernel: slab.phases, output: slab.columns, dilation: 1, ..w };
@@ -103,6 +110,58 @@ pub(super) fn fill_slab<T: Element>(
             }
         }
     }
+}
+
+/// The same for a contiguous image with zeros around it and windows that move by one or two columns: the usual
+/// case, without a decision for each row and phase.
+fn fill_from_slice<T: Element>(
+    geometry: &ConvGeometry,
+    slab: &Slab,
+    image: &[T],
+    (channels, region): (Range<usize>, Region),
+    out: &mut [T],
+) {
+    let [d, h, w] = geometry.axes;
+    let row_len = slab.phases * slab.columns;
+    let inside = |axis: Axis, first: usize, offset: usize| {
+        (first * axis.stride + offset).checked_sub(axis.pad_before).filter(|&cell| cell < axis.input)
+    };
+    for (place, channel) in channels.enumerate() {
+        let out = &mut out[place * slab.channel_len()..][..slab.channel_len()];
+        for (line, out) in out.chunks_exact_mut(row_len).enumerate() {
+            let (depth, height) = (line / slab.height, line % slab.height);
+            let row = inside(d, region.first[0], depth).zip(inside(h, region.first[1], height));
+            let Some((depth, height)) = row else {
+                out.fill(T::zero());
+                continue;
+            };
+            let start = ((channel * d.input + depth) * h.input + height) * w.input;
+            let row = &image[start..start + w.input];
+            match slab.phases {
+                1 => place_row(out, w.pad_before, row.len(), |inside| copy_short(inside, &row[..inside.len()])),
+                _ => {
+                    let (even, odd) = out.split_at_mut(slab.columns);
+                    // Cells of even number are in the phase of their place in the padded row.
+                    let (even, odd) = if w.pad_before.is_multiple_of(2) { (even, odd) } else { (odd, even) };
+                    place_row(even, w.pad_before / 2, row.len().div_ceil(2), |inside| gather_row(row, 2, inside));
+                    place_row(odd, w.pad_before.div_ceil(2), row.len() / 2, |inside| gather_row(&row[1..], 2, inside));
+                }
+            }
+        }
+    }
+}
+
+/// Lets `fill` write the `count` cells after the first `before`, as far as the row has them, and zeros the others.
+#[inline(always)]
+fn place_row<T: Element>(row: &mut [T], before: usize, count: usize, fill: impl FnOnce(&mut [T])) {
+    let before = before.min(row.len());
+    let (left, rest) = row.split_at_mut(before);
+    let (inside, right) = rest.split_at_mut(count.min(rest.len()));
+    zero_short(left);
+    if !inside.is_empty() {
+        fill(inside);
+    }
+    zero_short(right);
 }
 
 /// Whether any of the first `windows` windows reads `offset` cells after the first one's start.

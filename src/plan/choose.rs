@@ -66,10 +66,11 @@ pub(crate) fn choose(geometry: &ConvGeometry, request: Request) -> Result<Choice
         Pass::WeightGrad => g.group_out_channels().min(g.patch_rows()),
     };
     let is_depthwise = packed_geometry(g, pass, Algorithm::Depthwise).is_some() && backend == Backend::Auto;
-    let (algorithm, reason) = if product <= TINY_PRODUCT {
-        (Algorithm::Direct, "so few multiplications that packing for a dense product would cost more")
-    } else if is_depthwise {
+    let images = g.groups.saturating_mul(g.batch);
+    let (algorithm, reason) = if is_depthwise && product.saturating_mul(images) > TINY_PRODUCT {
         (Algorithm::Depthwise, "each group has one channel to read: there is no matrix to multiply with")
+    } else if product <= TINY_PRODUCT {
+        (Algorithm::Direct, "so few multiplications that packing for a dense product would cost more")
     } else if thin <= THIN_SIDE {
         (Algorithm::Direct, "a kernel sees or feeds so few channels that a dense product would run half empty")
     } else if let Some(packed) = packed_geometry(g, pass, Algorithm::Fused)
@@ -121,6 +122,7 @@ mod tests {
         assert_eq!(chosen([1, 64, 56, 56], [256, 64, 1, 1], plain), Algorithm::Fused);
         assert_eq!(chosen([1, 64, 56, 56], [64, 64, 5, 5], plain), Algorithm::Fused);
         assert_eq!(chosen([1, 32, 56, 56], [32, 1, 3, 3], plain.groups(32)), Algorithm::Depthwise);
+        assert_eq!(chosen([1, 1024, 7, 7], [1024, 1, 3, 3], plain.groups(1024)), Algorithm::Depthwise);
         assert_eq!(chosen([1, 2, 3, 3], [1, 2, 2, 2], plain), Algorithm::Direct);
     }
 
