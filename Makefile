@@ -6,7 +6,7 @@ CONVGEMM := $(CARGO) run --quiet --release -p convgemm-cli --features $(FEATURES
 PICTURE := assets/grace_hopper.jpg
 DEMO := target/demo
 
-.PHONY: run test bench setup lint docs
+.PHONY: run test bench exercises peers compare setup lint docs
 
 run: setup
 	@mkdir -p $(DEMO)
@@ -24,6 +24,21 @@ test: setup
 
 bench: setup
 	$(CARGO) bench --features $(FEATURES)
+
+exercises: setup
+	@mkdir -p $(DEMO)
+	$(CONVGEMM) exercises --html $(DEMO)/exercises.html
+	@echo "the page is $(DEMO)/exercises.html"
+
+# The engines that `compare` measures beside this one, in a virtual environment of their own (5 GB).
+peers:
+	scripts/make-peers.sh
+
+# ResNet-50 at batch 1 and 8, forward and both gradients, beside every engine that `make peers` has built.
+compare: setup
+	@mkdir -p target/results
+	$(CONVGEMM) compare --suite resnet50 --engines all --batch 1,8 --op all --rounds 5 --limit 300 \
+		-o target/results/resnet50.json
 
 lint:
 	$(CARGO) fmt --all --check

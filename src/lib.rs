@@ -75,3 +75,8 @@ pub use options::{Activation, Algorithm, Backend, ConvOptions, Numerics, PadMode
 pub use plan::{ConvPlan, Explanation, WeightGradPlan};
 pub use rank::{Rank, Shape, Tensor, TensorRef};
 pub use toeplitz::{TOEPLITZ_LIMIT, toeplitz};
+
+/// The examples of the README are compiled and run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
