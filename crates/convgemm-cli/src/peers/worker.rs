@@ -117,9 +117,15 @@ impl Worker {
         }
     }
 
+    /// Ends the process and those that it started.
+    fn end(&mut self) {
+        signal(&self.child, Signal::Kill);
+        let _ = self.child.kill();
+    }
+
     /// How it ended, and its last words.
     fn death(&mut self) -> Failure {
-        let _ = self.child.kill();
+        self.end();
         let status = self.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
         let log = std::fs::read(&self.log).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
@@ -130,7 +136,7 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        self.end();
         let _ = self.child.wait();
     }
 }
@@ -155,6 +161,7 @@ fn lines(stdout: ChildStdout) -> Receiver<Vec<u8>> {
 enum Signal {
     Stop,
     Continue,
+    Kill,
 }
 
 /// Whether the signal was sent.
@@ -163,6 +170,7 @@ fn signal(child: &Child, signal: Signal) -> bool {
     let signal = match signal {
         Signal::Stop => rustix::process::Signal::STOP,
         Signal::Continue => rustix::process::Signal::CONT,
+        Signal::Kill => rustix::process::Signal::KILL,
     };
     let id = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
     id.is_some_and(|id| rustix::process::kill_process_group(id, signal).is_ok())
