@@ -157,20 +157,30 @@ fn notes(record: &Record, markdown: bool) -> String {
 
 /// Below this share of the best probe, something else was running.
 const QUIET: f64 = 0.9;
+/// Processes beside the engine's threads above which something else was running: a short probe may find a gap
+/// between the others' turns, the load of a minute does not.
+const OTHERS: f64 = 1.0;
 
 fn quiet(record: &Record) -> String {
-    let peaks: Vec<f64> = record.probes.iter().map(super::probe::Probe::peak).collect();
-    let copies: Vec<f64> = record.probes.iter().map(|probe| probe.copy_gb_per_second).collect();
+    let (peaks, copies, loads): (Vec<f64>, Vec<f64>, Vec<f64>) = {
+        let probes = || record.probes.iter();
+        let peaks = probes().map(super::probe::Probe::peak).collect();
+        (peaks, probes().map(|probe| probe.copy_gb_per_second).collect(), probes().map(|probe| probe.load).collect())
+    };
     let range = |values: &[f64]| {
         (values.iter().copied().fold(f64::INFINITY, f64::min), values.iter().copied().fold(0.0, f64::max))
     };
-    let ((low, high), (slow, fast)) = (range(&peaks), range(&copies));
-    let disturbed = peaks.iter().filter(|&&peak| peak < QUIET * high).count();
+    let ((low, high), (slow, fast), (least, most)) = (range(&peaks), range(&copies), range(&loads));
+    let busy = record.settings.threads as f64 + OTHERS;
+    let disturbed = peaks.iter().zip(&loads).filter(|&(&peak, &load)| peak < QUIET * high || load > busy).count();
     let verdict = match disturbed {
         0 => "the machine was quiet".to_owned(),
         n => format!("the machine was disturbed at {n} of {}", peaks.len()),
     };
-    format!("Probes: multiply-adds {low:.0} to {high:.0} GFLOP/s, copies {slow:.0} to {fast:.0} GB/s; {verdict}.")
+    format!(
+        "Probes: multiply-adds {low:.0} to {high:.0} GFLOP/s, copies {slow:.0} to {fast:.0} GB/s, load {least:.1} to {most:.1}; \
+         {verdict}."
+    )
 }
 
 #[cfg(test)]
@@ -213,5 +223,7 @@ mod tests {
         probe.gflops.insert("avx2+fma".into(), 50.0);
         record.probes.push(probe);
         assert!(show(&record, Format::Table).unwrap().contains("disturbed at 1 of 2"));
+        record.probes[0].load = 4.0;
+        assert!(show(&record, Format::Table).unwrap().contains("disturbed at 2 of 2"));
     }
 }
