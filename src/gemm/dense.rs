@@ -4,16 +4,8 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 
 use super::backend::{Dense, GEMM_CALLS, count};
 use super::pure;
+use super::store::Store;
 use crate::element::Element;
-
-/// What becomes of the values that the output has already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Store {
-    /// They are not read: `C = A · B`.
-    Overwrite,
-    /// `C = C + A · B`.
-    Add,
-}
 
 /// Computes `c = a · b` or `c = c + a · b` in the calling thread. An empty sum is zero.
 ///

@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use gemm_common::microkernel::MicroKernelFn;
 use ndarray::ArrayViewMut2;
 
-use super::dense::Store;
+use super::store::Store;
 use crate::element::Element;
 
 /// A register tile of `columns × lanes` sums: `lanes` values of the left operand, which lie side by side

@@ -6,9 +6,11 @@ mod kernels;
 #[cfg(feature = "_openblas")]
 mod openblas;
 mod pure;
+mod store;
 
 pub(crate) use backend::Dense;
 pub use backend::{Backend, DenseCalls, dense_calls};
-pub(crate) use dense::{Store, matmul};
+pub(crate) use dense::matmul;
 pub use kernels::isa;
 pub(crate) use kernels::{Kernel, Operands};
+pub(crate) use store::Store;

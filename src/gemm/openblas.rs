@@ -11,7 +11,7 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 use openblas_src as _;
 
 use super::backend::{OPENBLAS_CALLS, count};
-use super::dense::Store;
+use super::store::Store;
 use crate::element::Element;
 
 unsafe extern "C" {

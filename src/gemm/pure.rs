@@ -4,7 +4,7 @@
 
 use ndarray::{ArrayView2, ArrayViewMut2};
 
-use super::dense::Store;
+use super::store::Store;
 use crate::element::Element;
 
 /// `c = a · b` or `c = c + a · b`, in the calling thread, for any strides.
