@@ -51,7 +51,7 @@ pub fn answer() -> Result<Answer> {
 
     let (timings, error) = race()?;
     answer.at_most("the three ways differ by, as a share of the largest", error, 1e-5);
-    let caption = "64 kernels of 64 × 3 × 3 on a map of 56 × 56, one image, one thread where it is one.".to_owned();
+    let caption = "64 kernels of 64 × 3 × 3 on a map of 56 × 56, one image, on all threads.".to_owned();
     answer.figure(Figure::Timings(caption, timings));
     Ok(answer)
 }

@@ -80,7 +80,10 @@ pub fn answer() -> Result<Answer> {
         let points = steps.iter().map(|&step| Ok((step, error_on_sine(&smallest, step)?))).collect::<Result<_>>()?;
         curves.push(Curve { name: format!("d = {d}"), points });
     }
-    answer.figure(Figure::Curves("Error on sin against the step, for the smallest kernels.", curves));
+    answer.figure(Figure::Curves(
+        "Error on sin against the step, for the smallest kernels. Odd orders coincide: each is half a cell off.",
+        curves,
+    ));
     let rows: Vec<_> = [("d = 1", 0), ("d = 2", 1), ("d = 3", 2), ("d = 4", 3), ("d = 5", 4), ("d = 6", 5)]
         .map(|(name, i)| (name, pascal[i].clone().insert_axis(ndarray::Axis(0))))
         .into();

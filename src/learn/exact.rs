@@ -13,6 +13,9 @@ use crate::rank::{Rank, Tensor, TensorRef};
 /// Windows that are worked off at a time.
 const CHUNK: usize = 1 << 13;
 
+/// The most elements of the system's triangle, 512 MiB: about 8000 unknowns.
+const TRIANGLE_LIMIT: usize = 1 << 26;
+
 /// What is asked of [`least_squares`] beside the arrays.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
@@ -72,7 +75,8 @@ where
 /// image and group is held in memory.
 ///
 /// # Errors
-/// [`Error::Singular`] if the data leave a part of the kernel open: too few windows, or a constant input. As
+/// [`Error::Singular`] if the data leave a part of the kernel open: too few windows, or a constant input;
+/// [`Error::TooLarge`] beyond some 8000 unknowns. As
 /// [`conv`](crate::conv); a target of another shape; a negative ridge; data that are not finite.
 ///
 /// ```
@@ -112,6 +116,15 @@ where
     if expected != target.shape() {
         return Err(Error::Shape { what: "target", expected, found: target.shape().to_vec() });
     }
+    let equations = geometry.batch * geometry.windows();
+    let unknowns = geometry.patch_rows() + usize::from(ask.bias);
+    if equations < unknowns && ask.ridge == 0.0 {
+        return Err(Error::Singular { what: "the system for the kernel", rank: equations, unknowns });
+    }
+    let elements = (unknowns + geometry.group_out_channels()).saturating_pow(2);
+    if elements > TRIANGLE_LIMIT {
+        return Err(Error::TooLarge { what: "the triangle of the system", elements, limit: TRIANGLE_LIMIT });
+    }
     let mut dimension = <[usize; D] as Rank>::Tensor::zeros(D + 2);
     dimension.slice_mut().copy_from_slice(&shape);
     let mut weight = Tensor::<T, D>::zeros(dimension);
@@ -128,8 +141,6 @@ where
             &ConvOptions { groups: 1, ..*options },
             ask,
         )?;
-        let unknowns = geometry.patch_rows() + usize::from(ask.bias);
-        let equations = geometry.batch * geometry.windows();
         let Solution { solution, condition: worst, gains } = solve(&triangle, unknowns, equations)?;
         condition = condition.max(worst);
         gain = gains.iter().take(geometry.patch_rows()).fold(gain, |gain, &other| gain.max(other));
@@ -313,6 +324,9 @@ mod tests {
         let black = Array4::zeros((1, 1, 9, 9));
         assert_eq!(fit(&black, &none, LeastSquares::new()).unwrap_err(), singular(0));
         assert!(fit(&gray, &none, LeastSquares::new().ridge(0.1)).is_ok());
+        let (wide, ask) = (Array4::<f64>::zeros((1, 1, 100, 100)), LeastSquares::new().ridge(0.1));
+        let error = least_squares(&wide, &Array4::zeros((1, 1, 1, 1)), [100, 100], &options, &ask).unwrap_err();
+        assert!(matches!(error, Error::TooLarge { elements: 100_020_001, .. }), "{error}");
         let empty = Array4::zeros((0, 1, 9, 9));
         assert_eq!(fit(&empty, &Array4::zeros((0, 1, 7, 7)), LeastSquares::new()).unwrap_err(), singular(0));
     }

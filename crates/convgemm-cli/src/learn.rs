@@ -42,10 +42,10 @@ pub struct LearnArgs {
     #[arg(long)]
     bias: bool,
     /// Price of the kernel's squares against squared errors (least-squares)
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
     ridge: f64,
     /// Part of the gradient that a step takes, of the mean squared error; unasked, what the steepest direction bears (descent)
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     rate: Option<f64>,
     /// Part of a step that the next one keeps (descent)
     #[arg(long, default_value_t = 0.9)]
@@ -136,8 +136,9 @@ impl LearnArgs {
         }
         text += &format!("residual: {:.2e} (root of the mean squared error; white is 1)\n", found.residual);
         if let (Some(uncertainty), Some(condition)) = (found.uncertainty, found.condition) {
-            text +=
-                &format!("each number is certain to ± {uncertainty:.1e}; the system's condition is {condition:.0}\n");
+            text += &format!(
+                "noise of that size makes each number uncertain by ± {uncertainty:.1e}; the system's condition is {condition:.0}\n"
+            );
         }
         if let (Some(first), Some(last), Some(rate)) = (found.losses.first(), found.losses.last(), found.rate) {
             text += &format!("loss: {first:.3e} at first, {last:.3e} at step {}, rate {rate:.3}\n", found.losses.len());

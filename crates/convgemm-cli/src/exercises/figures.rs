@@ -72,7 +72,9 @@ fn cells(matrix: &Array2<f64>, (x, y): (usize, usize), side: usize) -> String {
             "<rect class=\"cell {class}\" x=\"{cx}\" y=\"{cy}\" width=\"{side}\" height=\"{side}\" fill-opacity=\"{strength:.2}\"/>"
         );
         if matrix.len() <= MOST_NUMBERS {
-            let text = if cell.fract() == 0.0 { short(cell) } else { format!("{cell:.2}") };
+            // What a computation leaves of a whole number is shown as that.
+            let whole = (cell - cell.round()).abs() < 1e-6;
+            let text = if whole { short(cell.round()) } else { format!("{cell:.2}") };
             let small = if text.len() > 3 { " class=\"small\"" } else { "" };
             let (tx, ty) = (cx + side / 2, cy + side / 2 + 4);
             let _ = write!(

@@ -21,7 +21,7 @@ pub struct TrainArgs {
     #[arg(long, allow_hyphen_values = true)]
     init: String,
     /// Part of the gradient that a step takes
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     rate: f64,
     /// How many steps
     #[arg(long)]

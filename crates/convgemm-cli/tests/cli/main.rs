@@ -1,6 +1,8 @@
 //! The program as a user meets it: arguments in, files and exit codes out.
 
+mod exercises;
 mod explain;
+mod learn;
 mod pictures;
 mod pictures_many;
 mod refused_arrays;
