@@ -3,6 +3,8 @@
 mod exercises;
 mod explain;
 mod learn;
+#[cfg(feature = "linalg")]
+mod learn_exact;
 mod pictures;
 mod pictures_many;
 mod refused_arrays;
