@@ -58,6 +58,15 @@ class Case:
     def channels_last(self):
         return self.layout == "nhwc"
 
+    def require_forward_f32(self):
+        """Of engines that run networks in f32 and NCHW, and nothing else."""
+        if self.op not in ("conv", "conv_transpose"):
+            raise Unsupported("gradients")
+        if self.channels_last:
+            raise Unsupported("channels-last")
+        if self.dtype != np.float32:
+            raise Unsupported("f64")
+
     @property
     def out_channels(self):
         transposed = self.op == "conv_transpose"

@@ -17,12 +17,7 @@ class Engine:
         self.threads = threads
 
     def prepare(self, case, arrays):
-        if case.op not in ("conv", "conv_transpose"):
-            raise Unsupported("gradients")
-        if case.channels_last:
-            raise Unsupported("channels-last")
-        if case.dtype != np.float32:
-            raise Unsupported("f64")
+        case.require_forward_f32()
         model = build(case, arrays).SerializeToString()
         # All optimisations bring a blocked layout, with reorders before and after; for one layer that can lose.
         levels = {

@@ -22,12 +22,7 @@ class Engine:
         }
 
     def prepare(self, case, arrays):
-        if case.op not in ("conv", "conv_transpose"):
-            raise Unsupported("gradients")
-        if case.channels_last:
-            raise Unsupported("channels-last")
-        if case.dtype != np.float32:
-            raise Unsupported("f64")
+        case.require_forward_f32()
         compiled = self.core.compile_model(build(case, arrays), "CPU", self.settings)
         request = compiled.create_infer_request()
         source, output = arrays["input"], np.empty(case.output_shape(), np.float32)

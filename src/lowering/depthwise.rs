@@ -4,18 +4,19 @@
 //! neighbouring windows read neighbouring cells; then a tile of some rows by some columns of outputs stays in
 //! registers while all kernel cells are added to it.
 
-#![allow(unsafe_code)]
 #![allow(
     clippy::needless_range_loop,
     reason = "loops of constant length over arrays become registers, iterators do not"
 )]
 
 use ndarray::{ArrayView2, ArrayView5, ArrayViewMut2, ArrayViewMut3, Axis, s};
+use pulp::{Simd, WithSimd};
 
 use super::Epilogue;
-use super::pieces::{MIN_PIECES, blocks, entries};
+use super::pieces::{MIN_PIECES, channel_blocks};
 use super::runs::copy_short;
 use super::scratch::{ALIGNMENT_BYTES, aligned};
+use super::simd::arch;
 use super::slab::{Region, Slab, fill_slab, slab_dims};
 use crate::element::Element;
 use crate::geometry::ConvGeometry;
@@ -90,9 +91,7 @@ pub(super) fn forward<T: Element>(
     (output, workspace): (ArrayViewMut3<'_, T>, &mut [T]),
 ) {
     let outs = geometry.group_out_channels();
-    let pieces = entries(output).flat_map(move |(image, channels)| {
-        blocks(channels, Axis(0), layout.groups * outs).map(move |(first, piece)| (image, first, piece))
-    });
+    let pieces = channel_blocks(output, geometry.out_channels, layout.groups * outs);
     parallel::for_each(pieces, workspace, layout.slot_len(), |(image, first, mut piece), slot: &mut [T]| {
         let (slab, rest) = aligned(slot).split_at_mut(layout.slab_len);
         let line = &mut aligned(rest)[..layout.line_len];
@@ -143,10 +142,10 @@ fn convolve<T: Element>(
         };
         let mut part = channel.slice_mut(s![windows.clone()]);
         match part.as_slice_mut() {
-            Some(part) => plane(source, part, ow),
+            Some(output) => arch().dispatch(Plane { source, output, width: ow }),
             None => {
                 let line = &mut line[..windows.len()];
-                plane(source, line, ow);
+                arch().dispatch(Plane { source, output: &mut *line, width: ow });
                 part.iter_mut().zip(&*line).for_each(|(to, &sum)| *to = sum);
             }
         }
@@ -160,12 +159,12 @@ const LANE: usize = 8;
 struct Lane<T>([T; LANE]);
 
 impl<T: Element> Lane<T> {
-    /// `self + weight · cells`.
+    /// `self + weight · cells`, in one instruction where the processor has it.
     #[inline(always)]
-    fn plus(self, weight: T, cells: [T; LANE], fma: &impl Fn(T, T, T) -> T) -> Self {
+    fn plus<S: Simd>(self, weight: T, cells: &[T]) -> Self {
         let mut sums = [T::zero(); LANE];
         for i in 0..LANE {
-            sums[i] = fma(weight, cells[i], self.0[i]);
+            sums[i] = if S::IS_SCALAR { weight * cells[i] + self.0[i] } else { weight.mul_add(cells[i], self.0[i]) };
         }
         Self(sums)
     }
@@ -183,130 +182,73 @@ struct Source<'a, T> {
     weights: &'a [T],
 }
 
-/// Computes `output [rows, width]` with the widest instructions that the processor has.
-fn plane<T: Element>(source: Source<'_, T>, output: &mut [T], width: usize) {
-    let rows = output.len() / width.max(1);
-    let last = source.offsets.iter().max().map_or(0, |offset| offset + rows.saturating_sub(1) * source.pitch);
-    assert!(last + width.next_multiple_of(8) + MAX_COLUMNS - 8 <= source.cells.len(), "a slab with its slack");
-    assert_eq!(source.offsets.len(), source.weights.len(), "a weight for each kernel cell");
-    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-    {
-        if is_x86_feature_detected!("avx512f") {
-            // SAFETY: the processor has been found to have the feature, and the cells have just been checked.
-            return unsafe { plane_avx512(source, output, width) };
-        }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            // SAFETY: the same.
-            return unsafe { plane_fma(source, output, width) };
-        }
-    }
-    // SAFETY: the cells have just been checked.
-    unsafe { tiles(source, output, width, |a, b, sum| a * b + sum) }
+/// Outputs `[rows, width]` of one channel.
+struct Plane<'a, T> {
+    source: Source<'a, T>,
+    output: &'a mut [T],
+    width: usize,
 }
 
-/// # Safety
-/// As [`tiles`], and the processor must have the feature.
-#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-#[target_feature(enable = "avx512f")]
-unsafe fn plane_avx512<T: Element>(source: Source<'_, T>, output: &mut [T], width: usize) {
-    // SAFETY: the caller's obligations are the same.
-    unsafe { tiles(source, output, width, |a, b, sum| a.mul_add(b, sum)) }
-}
+impl<T: Element> WithSimd for Plane<'_, T> {
+    type Output = ();
 
-/// # Safety
-/// As [`tiles`], and the processor must have the features.
-#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn plane_fma<T: Element>(source: Source<'_, T>, output: &mut [T], width: usize) {
-    // SAFETY: the caller's obligations are the same.
-    unsafe { tiles(source, output, width, |a, b, sum| a.mul_add(b, sum)) }
-}
-
-/// Covers the output with tiles: as many columns as are left of 32, 16 or 8, and as many rows as fill eight
-/// registers of eight.
-///
-/// # Safety
-/// A window's cells, from each row's start on and rounded up to the tiles' columns, must be inside the slab.
-#[inline(always)]
-unsafe fn tiles<T: Element>(source: Source<'_, T>, output: &mut [T], width: usize, fma: impl Fn(T, T, T) -> T + Copy) {
-    let rows = output.len() / width;
-    let mut column = 0;
-    while column < width {
-        let left = width - column;
-        // SAFETY: the caller's obligation; the tile begins inside the output.
-        unsafe {
-            column += match left {
-                24.. => strip::<T, 4, 2>(source, (output, width, rows), column, fma),
-                9.. => strip::<T, 2, 4>(source, (output, width, rows), column, fma),
-                _ => strip::<T, 1, 8>(source, (output, width, rows), column, fma),
+    /// Covers the output with tiles: as many columns as are left of 32, 16 or 8, and as many rows as fill eight
+    /// registers of eight.
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, _: S) {
+        let mut column = 0;
+        while column < self.width {
+            column += match self.width - column {
+                24.. => self.strip::<S, 4, 2>(column),
+                9.. => self.strip::<S, 2, 4>(column),
+                _ => self.strip::<S, 1, 8>(column),
             };
         }
     }
 }
 
-/// All rows of the columns from `column` on, `LANES` of them or as many as there are; returns how many.
-///
-/// # Safety
-/// As [`tiles`].
-#[inline(always)]
-unsafe fn strip<T: Element, const LANES: usize, const ROWS: usize>(
-    source: Source<'_, T>,
-    (output, width, rows): (&mut [T], usize, usize),
-    column: usize,
-    fma: impl Fn(T, T, T) -> T + Copy,
-) -> usize {
-    let mut row = 0;
-    while row < rows {
-        let place = (row, column, width);
-        // SAFETY: the caller's obligation; there are as many rows left as each tile has.
-        unsafe {
+impl<T: Element> Plane<'_, T> {
+    /// All rows of the columns from `column` on, of `LANES` lanes or as many as there are; returns how many.
+    #[inline(always)]
+    fn strip<S: Simd, const LANES: usize, const ROWS: usize>(&mut self, column: usize) -> usize {
+        let (mut row, rows) = (0, self.output.len() / self.width);
+        while row < rows {
             row += match rows - row {
-                left if left >= ROWS => tile::<T, LANES, ROWS>(source, output, place, fma),
-                4.. if ROWS > 4 => tile::<T, LANES, 4>(source, output, place, fma),
-                2.. if ROWS > 2 => tile::<T, LANES, 2>(source, output, place, fma),
-                _ => tile::<T, LANES, 1>(source, output, place, fma),
+                left if left >= ROWS => self.tile::<S, LANES, ROWS>(row, column),
+                4.. if ROWS > 4 => self.tile::<S, LANES, 4>(row, column),
+                2.. if ROWS > 2 => self.tile::<S, LANES, 2>(row, column),
+                _ => self.tile::<S, LANES, 1>(row, column),
             };
         }
+        (LANES * LANE).min(self.width - column)
     }
-    (LANES * LANE).min(width - column)
-}
 
-/// One tile of outputs, from `(row, column)` on; returns its rows.
-///
-/// # Safety
-/// As [`tiles`].
-#[inline(always)]
-unsafe fn tile<T: Element, const LANES: usize, const ROWS: usize>(
-    source: Source<'_, T>,
-    output: &mut [T],
-    (row, column, width): (usize, usize, usize),
-    fma: impl Fn(T, T, T) -> T,
-) -> usize {
-    let mut sums = [[Lane([T::zero(); LANE]); LANES]; ROWS];
-    let start = row * source.pitch + column;
-    for (&offset, &weight) in source.offsets.iter().zip(source.weights) {
+    /// One tile of outputs, from `(row, column)` on; returns its rows.
+    #[inline(always)]
+    fn tile<S: Simd, const LANES: usize, const ROWS: usize>(&mut self, row: usize, column: usize) -> usize {
+        let Source { cells, offsets, pitch, weights } = self.source;
+        let mut sums = [[Lane([T::zero(); LANE]); LANES]; ROWS];
+        let start = row * pitch + column;
+        for (&offset, &weight) in offsets.iter().zip(weights) {
+            for r in 0..ROWS {
+                let cells = &cells[start + offset + r * pitch..][..LANES * LANE];
+                for v in 0..LANES {
+                    sums[r][v] = sums[r][v].plus::<S>(weight, &cells[v * LANE..(v + 1) * LANE]);
+                }
+            }
+        }
+        let columns = (LANES * LANE).min(self.width - column);
         for r in 0..ROWS {
+            let line = &mut self.output[(row + r) * self.width + column..][..columns];
             for v in 0..LANES {
-                // SAFETY: these columns of this row are inside the slab, by the caller's obligation, and an
-                // array is aligned as its elements are.
-                let cells = unsafe {
-                    *source.cells.as_ptr().add(start + offset + r * source.pitch + v * LANE).cast::<[T; LANE]>()
-                };
-                sums[r][v] = sums[r][v].plus(weight, cells, &fma);
+                let sums = &sums[r][v].0;
+                match line.get_mut(v * LANE..(v + 1) * LANE) {
+                    Some(whole) => whole.copy_from_slice(sums),
+                    None if v * LANE < columns => copy_short(&mut line[v * LANE..], &sums[..columns - v * LANE]),
+                    None => {}
+                }
             }
         }
+        ROWS
     }
-    let columns = (LANES * LANE).min(width - column);
-    for r in 0..ROWS {
-        let line = &mut output[(row + r) * width + column..][..columns];
-        for v in 0..LANES {
-            let sums = &sums[r][v].0;
-            match line.get_mut(v * LANE..(v + 1) * LANE) {
-                Some(whole) => whole.copy_from_slice(sums),
-                None if v * LANE < columns => copy_short(&mut line[v * LANE..], &sums[..columns - v * LANE]),
-                None => {}
-            }
-        }
-    }
-    ROWS
 }

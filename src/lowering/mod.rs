@@ -20,6 +20,7 @@ mod pieces;
 mod pointwise;
 mod runs;
 mod scratch;
+mod simd;
 mod slab;
 mod tiled;
 mod winograd;

@@ -46,6 +46,25 @@ where
     blocks(view, Axis(0), 1).map(|(index, block)| (index, block.index_axis_move(Axis(0), 0)))
 }
 
+/// Blocks of at most `length` channels of one image, none of which reaches over the end of a group of `group`
+/// channels; each with the numbers of its image and of its first channel.
+pub(crate) fn channel_blocks<'a, T, D>(
+    output: ArrayViewMut<'a, T, D>,
+    group: usize,
+    length: usize,
+) -> impl Iterator<Item = (usize, usize, ArrayViewMut<'a, T, D::Smaller>)> + Send
+where
+    T: Send,
+    D: RemoveAxis + Send,
+    D::Smaller: Send,
+{
+    entries(output).flat_map(move |(image, channels)| {
+        blocks(channels, Axis(0), group).flat_map(move |(first, channels)| {
+            blocks(channels, Axis(0), length).map(move |(offset, block)| (image, first + offset, block))
+        })
+    })
+}
+
 /// A block length that cuts `total` into about `count` blocks of whole multiples of `unit`.
 pub(crate) fn block_length(total: usize, count: usize, unit: usize) -> usize {
     total.div_ceil(count.max(1)).next_multiple_of(unit).clamp(1, total.max(1))
@@ -54,7 +73,7 @@ pub(crate) fn block_length(total: usize, count: usize, unit: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::Array2;
+    use ndarray::{Array2, Array3};
 
     #[test]
     fn blocks_cover_the_axis_once_and_keep_their_start() {
@@ -65,6 +84,14 @@ mod tests {
             }
         }
         assert!(array.iter().enumerate().all(|(i, &cell)| cell == i));
+    }
+
+    #[test]
+    fn blocks_of_channels_end_with_their_group() {
+        let mut array = Array3::<usize>::zeros((2, 6, 4));
+        let found: Vec<_> = channel_blocks(array.view_mut(), 3, 2).map(|(i, c, block)| (i, c, block.nrows())).collect();
+        assert_eq!(found[..4], [(0, 0, 2), (0, 2, 1), (0, 3, 2), (0, 5, 1)]);
+        assert_eq!(found.len(), 8);
     }
 
     #[test]

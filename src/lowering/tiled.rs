@@ -3,7 +3,7 @@
 use ndarray::{ArrayView2, ArrayView3, ArrayView5, ArrayViewMut2, ArrayViewMut3, ArrayViewMut5, Axis, s};
 
 use super::patches::{PatchSink, PatchSource};
-use super::pieces::{MIN_PIECES, block_length, blocks, entries};
+use super::pieces::{MIN_PIECES, block_length, blocks, channel_blocks};
 use super::{Epilogue, Job, Pass, group_image, group_rows};
 use crate::element::Element;
 use crate::gemm::{Store, matmul};
@@ -73,12 +73,9 @@ pub(super) fn forward<T: Element>(
     (output, workspace): (ArrayViewMut3<'_, T>, &mut [T]),
 ) {
     let g = &job.geometry;
-    let pieces = entries(output).flat_map(move |(image, channels)| {
-        blocks(channels, Axis(0), g.group_out_channels()).flat_map(move |(first, group)| {
-            blocks(group, Axis(0), tile.out_channels).flat_map(move |(offset, rows)| {
-                blocks(rows, Axis(1), tile.columns).map(move |(column, piece)| (image, first + offset, column, piece))
-            })
-        })
+    let blocks_of_channels = channel_blocks(output, g.group_out_channels(), tile.out_channels);
+    let pieces = blocks_of_channels.flat_map(move |(image, channel, rows)| {
+        blocks(rows, Axis(1), tile.columns).map(move |(column, piece)| (image, channel, column, piece))
     });
     parallel::for_each(pieces, workspace, tile.len(), |(image, channel, column, mut piece), slot: &mut [T]| {
         let source = PatchSource::new(g, group_image(g, input, image, channel / g.group_out_channels()));
@@ -112,11 +109,7 @@ pub(super) fn input_grad<T: Element>(
 ) {
     let g = &job.geometry;
     let (taps, ins, outs) = (g.taps(), g.group_in_channels(), g.group_out_channels());
-    let pieces = entries(input_grad).flat_map(move |(image, channels)| {
-        blocks(channels, Axis(0), ins).flat_map(move |(first, group)| {
-            blocks(group, Axis(0), tile.rows / taps).map(move |(offset, piece)| (image, first + offset, piece))
-        })
-    });
+    let pieces = channel_blocks(input_grad, ins, tile.rows / taps);
     parallel::for_each(pieces, workspace, tile.len(), |(image, channel, mut piece), slot: &mut [T]| {
         piece.fill(T::zero());
         let (group, first_row, rows) = (channel / ins, channel % ins * taps, piece.dim().0 * taps);

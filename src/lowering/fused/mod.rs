@@ -21,7 +21,7 @@ use self::weights::Tiles;
 use super::lanes::Lanes;
 use super::panel::{Chunks, Rows, pack_panel};
 use super::patches::segments;
-use super::pieces::{blocks, entries};
+use super::pieces::{blocks, channel_blocks};
 use super::scratch::aligned;
 use super::slab::{Region, Slab, fill_slab};
 use super::{Epilogue, group_image};
@@ -47,14 +47,9 @@ pub(super) fn forward<T: Element>(
         planes => (planes * oh * ow, planes * oh * ow),
     };
     debug_assert!(od > 0 || output.is_empty());
-    let pieces = entries(output).flat_map(move |(image, channels)| {
-        blocks(channels, Axis(0), outs).flat_map(move |(first, group)| {
-            blocks(group, Axis(0), layout.channels).flat_map(move |(offset, rows)| {
-                blocks(rows, Axis(1), plane).flat_map(move |(start, planes)| {
-                    blocks(planes, Axis(1), region)
-                        .map(move |(window, piece)| (image, first + offset, start + window, piece))
-                })
-            })
+    let pieces = channel_blocks(output, outs, layout.channels).flat_map(move |(image, channel, rows)| {
+        blocks(rows, Axis(1), plane).flat_map(move |(start, planes)| {
+            blocks(planes, Axis(1), region).map(move |(window, piece)| (image, channel, start + window, piece))
         })
     });
     parallel::for_each(pieces, workspace, layout.slot_len(), |(image, channel, window, piece), slot: &mut [T]| {

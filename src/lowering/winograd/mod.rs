@@ -20,7 +20,7 @@ use self::tiles::{interleave, split};
 use self::transform::{Direction, Planes, WIDTH, transform};
 use super::lanes::Lanes;
 use super::patches::segments;
-use super::pieces::{blocks, entries};
+use super::pieces::{blocks, channel_blocks};
 use super::scratch::aligned;
 use super::slab::{Region, fill_slab};
 use super::{Epilogue, group_image};
@@ -89,14 +89,9 @@ pub(super) fn forward<T: Element>(
     let [_, height, width] = g.axes.map(|axis| axis.output);
     let outs = g.group_out_channels();
     let region = layout.rows * layout.scheme.outputs() * width;
-    let pieces = entries(output).flat_map(move |(image, channels)| {
-        blocks(channels, Axis(0), outs).flat_map(move |(first, group)| {
-            blocks(group, Axis(0), layout.channels).flat_map(move |(offset, rows)| {
-                blocks(rows, Axis(1), height * width).enumerate().flat_map(move |(plane, (_, windows))| {
-                    blocks(windows, Axis(1), region)
-                        .map(move |(start, piece)| (image, first + offset, [plane, start / width], piece))
-                })
-            })
+    let pieces = channel_blocks(output, outs, layout.channels).flat_map(move |(image, channel, rows)| {
+        blocks(rows, Axis(1), height * width).enumerate().flat_map(move |(plane, (_, windows))| {
+            blocks(windows, Axis(1), region).map(move |(start, piece)| (image, channel, [plane, start / width], piece))
         })
     });
     parallel::for_each(pieces, workspace, layout.slot_len(), |(image, channel, place, piece), slot: &mut [T]| {

@@ -5,16 +5,17 @@
 //! B. Barabasz et al., "Error analysis and improving the accuracy of Winograd convolution", 2020: the
 //! usual {0, ±1, ±2} have about twice their error.)
 
-#![allow(unsafe_code)]
 #![allow(
     clippy::needless_range_loop,
     reason = "loops of constant length over arrays become registers, iterators do not"
 )]
 
 use std::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
-use std::ops::Range;
+
+use pulp::{Simd, WithSimd};
 
 use crate::element::Element;
+use crate::lowering::simd::arch;
 
 /// Which of the two: how many outputs a tile gives along each axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -146,11 +147,12 @@ fn input_axis<T: Element>(scheme: Scheme, d: [Lane<T>; MAX_SIDE]) -> [Lane<T>; M
 
 /// `Aᵀ` along one axis: as many values as a tile has outputs, then zeros.
 #[inline(always)]
-fn output_axis<T: Element>(scheme: Scheme, m: [Lane<T>; MAX_SIDE]) -> [Lane<T>; 4] {
+fn output_axis<T: Element>(scheme: Scheme, m: [Lane<T>; MAX_SIDE]) -> [Lane<T>; MAX_SIDE] {
+    let zero = Lane::ZERO();
     let (near, near_odd) = (m[1].plus(m[2]), m[1].minus(m[2]));
     match scheme {
         // The row of infinity has its sign from the last row of `Bᵀ` above.
-        Scheme::F2 => [m[0].plus(near), near_odd.plus(m[3]), Lane::ZERO(), Lane::ZERO()],
+        Scheme::F2 => [m[0].plus(near), near_odd.plus(m[3]), zero, zero, zero, zero],
         Scheme::F4 => {
             let (far, far_odd) = (m[3].plus(m[4]), m[3].minus(m[4]));
             [
@@ -158,6 +160,8 @@ fn output_axis<T: Element>(scheme: Scheme, m: [Lane<T>; MAX_SIDE]) -> [Lane<T>; 
                 near_odd.times(FRAC_1_SQRT_2).plus(far_odd.times(SQRT_2)),
                 near.times(0.5).plus(far.times(2.0)),
                 near_odd.times(FRAC_1_SQRT_2 / 2.0).plus(far_odd.times(2.0 * SQRT_2)).plus(m[5]),
+                zero,
+                zero,
             ]
         }
     }
@@ -171,59 +175,54 @@ pub(super) struct Planes {
     pub tiles: usize,
 }
 
-/// `Bᵀ d B` for each tile: `from` holds its inputs, `to` gets its transformed values.
-#[inline(always)]
-fn input<T: Element>(scheme: Scheme, (from, source): (&[T], Planes), (to, target): (&mut [T], Planes)) {
-    let side = scheme.side();
-    let mut half = [[Lane::ZERO(); MAX_SIDE]; MAX_SIDE];
-    for tile in lanes(source.tiles) {
-        for j in 0..side {
-            let mut column = [Lane::ZERO(); MAX_SIDE];
-            for (i, value) in column[..side].iter_mut().enumerate() {
-                *value = Lane::load(&from[(i * side + j) * source.step + tile.start..]);
-            }
-            half[j] = input_axis(scheme, column);
-        }
-        for i in 0..side {
-            let row = input_axis(scheme, [half[0][i], half[1][i], half[2][i], half[3][i], half[4][i], half[5][i]]);
-            for (j, value) in row[..side].iter().enumerate() {
-                value.store(&mut to[(i * side + j) * target.step + tile.start..]);
-            }
-        }
-    }
-}
-
-/// `Aᵀ m A` for each tile: `from` holds its products, `to` gets its outputs, row by row.
-#[inline(always)]
-fn output<T: Element>(scheme: Scheme, (from, source): (&[T], Planes), (to, target): (&mut [T], Planes)) {
-    let (side, outputs) = (scheme.side(), scheme.outputs());
-    let mut half = [[Lane::ZERO(); 4]; MAX_SIDE];
-    for tile in lanes(source.tiles) {
-        for j in 0..side {
-            let mut column = [Lane::ZERO(); MAX_SIDE];
-            for (i, value) in column[..side].iter_mut().enumerate() {
-                *value = Lane::load(&from[(i * side + j) * source.step + tile.start..]);
-            }
-            half[j] = output_axis(scheme, column);
-        }
-        for i in 0..outputs {
-            let row = output_axis(scheme, [half[0][i], half[1][i], half[2][i], half[3][i], half[4][i], half[5][i]]);
-            for (j, value) in row[..outputs].iter().enumerate() {
-                value.store(&mut to[(i * outputs + j) * target.step + tile.start..]);
-            }
-        }
-    }
-}
-
-fn lanes(tiles: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..tiles).step_by(WIDTH).map(|start| start..start + WIDTH)
-}
-
 /// Which of the two transforms.
 #[derive(Clone, Copy)]
 pub(super) enum Direction {
+    /// `Bᵀ d B`: from a tile's inputs to its transformed values.
     Input,
+    /// `Aᵀ m A`: from its products to its outputs, row by row.
     Output,
+}
+
+/// The transform along one axis.
+#[inline(always)]
+fn one_axis<T: Element>(scheme: Scheme, direction: Direction, values: [Lane<T>; MAX_SIDE]) -> [Lane<T>; MAX_SIDE] {
+    match direction {
+        Direction::Input => input_axis(scheme, values),
+        Direction::Output => output_axis(scheme, values),
+    }
+}
+
+/// Transforms the columns of each tile of `from`, then its rows.
+#[inline(always)]
+fn both_axes<T: Element>(
+    scheme: Scheme,
+    direction: Direction,
+    (from, source): (&[T], Planes),
+    (to, target): (&mut [T], Planes),
+) {
+    let side = scheme.side();
+    let kept = match direction {
+        Direction::Input => side,
+        Direction::Output => scheme.outputs(),
+    };
+    let mut half = [[Lane::ZERO(); MAX_SIDE]; MAX_SIDE];
+    for tile in (0..source.tiles).step_by(WIDTH) {
+        for j in 0..side {
+            let mut column = [Lane::ZERO(); MAX_SIDE];
+            for (i, value) in column[..side].iter_mut().enumerate() {
+                *value = Lane::load(&from[(i * side + j) * source.step + tile..]);
+            }
+            half[j] = one_axis(scheme, direction, column);
+        }
+        for i in 0..kept {
+            let row = [half[0][i], half[1][i], half[2][i], half[3][i], half[4][i], half[5][i]];
+            let row = one_axis(scheme, direction, row);
+            for (j, value) in row[..kept].iter().enumerate() {
+                value.store(&mut to[(i * kept + j) * target.step + tile..]);
+            }
+        }
+    }
 }
 
 /// Transforms all tiles of `from` into `to`, with the widest instructions that the processor has.
@@ -233,40 +232,29 @@ pub(super) fn transform<T: Element>(
     from: (&[T], Planes),
     to: (&mut [T], Planes),
 ) {
-    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-    {
-        if is_x86_feature_detected!("avx512f") {
-            // SAFETY: the processor has been found to have the feature.
-            return unsafe { transform_avx512(scheme, direction, from, to) };
+    arch().dispatch(Transform { scheme, direction, from, to });
+}
+
+struct Transform<'a, T> {
+    scheme: Scheme,
+    direction: Direction,
+    from: (&'a [T], Planes),
+    to: (&'a mut [T], Planes),
+}
+
+impl<T: Element> WithSimd for Transform<'_, T> {
+    type Output = ();
+
+    /// One call for each case, so that each has its loops unrolled.
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { scheme, direction, from, to } = self;
+        match (scheme, direction) {
+            (Scheme::F2, Direction::Input) => both_axes(Scheme::F2, Direction::Input, from, to),
+            (Scheme::F4, Direction::Input) => both_axes(Scheme::F4, Direction::Input, from, to),
+            (Scheme::F2, Direction::Output) => both_axes(Scheme::F2, Direction::Output, from, to),
+            (Scheme::F4, Direction::Output) => both_axes(Scheme::F4, Direction::Output, from, to),
         }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            // SAFETY: the processor has been found to have the features.
-            return unsafe { transform_avx2(scheme, direction, from, to) };
-        }
-    }
-    by_scheme(scheme, direction, from, to);
-}
-
-#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-#[target_feature(enable = "avx512f")]
-fn transform_avx512<T: Element>(scheme: Scheme, direction: Direction, from: (&[T], Planes), to: (&mut [T], Planes)) {
-    by_scheme(scheme, direction, from, to);
-}
-
-#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-#[target_feature(enable = "avx2,fma")]
-fn transform_avx2<T: Element>(scheme: Scheme, direction: Direction, from: (&[T], Planes), to: (&mut [T], Planes)) {
-    by_scheme(scheme, direction, from, to);
-}
-
-/// One call a scheme, so that each has its loops unrolled.
-#[inline(always)]
-fn by_scheme<T: Element>(scheme: Scheme, direction: Direction, from: (&[T], Planes), to: (&mut [T], Planes)) {
-    match (scheme, direction) {
-        (Scheme::F2, Direction::Input) => input(Scheme::F2, from, to),
-        (Scheme::F4, Direction::Input) => input(Scheme::F4, from, to),
-        (Scheme::F2, Direction::Output) => output(Scheme::F2, from, to),
-        (Scheme::F4, Direction::Output) => output(Scheme::F4, from, to),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The answers as text and as JSON.
 
 use anyhow::{Result, anyhow, bail};
-use convgemm_exercises::{Answer, ITEMS, Item};
+use convgemm_exercises::{Answer, Finding, ITEMS, Item};
 use serde::Serialize;
 
 /// Characters of a value that a line of the terminal has room for.
@@ -59,26 +59,28 @@ pub struct Summary {
     findings: Vec<Line>,
 }
 
+/// A finding as it is written out.
 #[derive(Serialize)]
-struct Line {
+pub struct Line {
     what: String,
     found: String,
     expected: String,
-    holds: bool,
+    pub holds: bool,
+}
+
+impl From<&Finding> for Line {
+    fn from(finding: &Finding) -> Self {
+        let Finding { what, found, expected, holds } = finding.clone();
+        Self { what, found, expected, holds }
+    }
 }
 
 /// What is printed as JSON.
 pub fn summary(answers: &[Answered]) -> Vec<Summary> {
-    let line = |finding: &convgemm_exercises::Finding| Line {
-        what: finding.what.clone(),
-        found: finding.found.clone(),
-        expected: finding.expected.clone(),
-        holds: finding.holds,
-    };
     let one = |(item, answer): &Answered| Summary {
         name: item.name,
         title: item.title(),
-        findings: answer.findings.iter().map(line).collect(),
+        findings: answer.findings.iter().map(Line::from).collect(),
     };
     answers.iter().map(one).collect()
 }

@@ -4,7 +4,7 @@ use anyhow::Result;
 use minijinja::{AutoEscape, Environment, context};
 use serde::Serialize;
 
-use super::answers::Answered;
+use super::answers::{Answered, Line};
 use super::chart::escaped;
 use super::figures;
 
@@ -20,33 +20,19 @@ struct Section {
     holds: bool,
 }
 
-#[derive(Serialize)]
-struct Line {
-    what: String,
-    found: String,
-    expected: String,
-    holds: bool,
-}
-
 /// The answers as a page that needs nothing else.
 ///
 /// # Errors
 /// None is expected.
 pub fn render(answers: &[Answered]) -> Result<String> {
     let sections = answers.iter().map(|(item, answer)| {
-        let line = |finding: &convgemm_exercises::Finding| Line {
-            what: finding.what.clone(),
-            found: finding.found.clone(),
-            expected: finding.expected.clone(),
-            holds: finding.holds,
-        };
         Ok(Section {
             name: item.name,
             title: item.title(),
             question: item.question(),
             code: highlighted(&item.code()),
             file: format!("{}.rs", item.name.replace('-', "")),
-            findings: answer.findings.iter().map(line).collect(),
+            findings: answer.findings.iter().map(Line::from).collect(),
             figures: answer.figures.iter().map(figures::html).collect::<Result<_>>()?,
             holds: answer.all_hold(),
         })
