@@ -63,6 +63,7 @@ mod options;
 mod parallel;
 mod plan;
 mod rank;
+mod simd;
 pub mod stencil;
 mod toeplitz;
 

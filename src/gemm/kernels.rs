@@ -12,12 +12,13 @@ use gemm_common::microkernel::MicroKernelFn;
 use ndarray::ArrayViewMut2;
 
 use super::store::Store;
+use super::tail::MAX_TAIL;
 use crate::element::Element;
 
 /// A register tile of `columns × lanes` sums: `lanes` values of the left operand, which lie side by side
 /// in memory, times `columns` single values of the right.
 pub(crate) struct Kernel<T: 'static> {
-    /// Elements of one vector register.
+    /// Elements of one vector register, a power of two.
     pub vector: usize,
     /// The functions for 1, 2, … vectors, and within each for 1, 2, … columns.
     table: Vec<&'static [MicroKernelFn<T>]>,
@@ -59,6 +60,16 @@ impl<T: Element> Kernel<T> {
         self.table[0].len()
     }
 
+    /// So many lanes, filled up to whole vectors.
+    pub fn padded(&self, lanes: usize) -> usize {
+        (lanes + self.vector - 1) & !(self.vector - 1)
+    }
+
+    /// The most lanes beyond whole vectors that are faster taken one by one, by [`multiply_tail`](super::multiply_tail).
+    pub fn most_tail(&self) -> usize {
+        MAX_TAIL.min(self.vector / 2)
+    }
+
     /// Computes the tile `c [columns, lanes]`, whose lanes lie side by side, or adds to it. Lanes are whole
     /// vectors.
     ///
@@ -67,8 +78,8 @@ impl<T: Element> Kernel<T> {
     pub fn run(&self, operands: Operands<'_, T>, store: Store, mut c: ArrayViewMut2<'_, T>) {
         let Operands { k, left, left_step, right, right_step } = operands;
         let (columns, lanes) = c.dim();
-        let vectors = lanes / self.vector;
-        assert!(lanes > 0 && lanes % self.vector == 0 && c.strides()[1] == 1, "lanes of a tile");
+        let vectors = lanes >> self.vector.trailing_zeros();
+        assert!(lanes > 0 && lanes & (self.vector - 1) == 0 && c.strides()[1] == 1, "lanes of a tile");
         assert!(k > 0 && (k - 1) * left_step + lanes <= left.len(), "left operand of a tile");
         assert!((k - 1) * right_step + columns <= right.len(), "right operand of a tile");
         let kernel = self.table[vectors - 1][columns - 1];

@@ -7,6 +7,7 @@ mod kernels;
 mod openblas;
 mod pure;
 mod store;
+mod tail;
 
 pub(crate) use backend::Dense;
 pub use backend::{Backend, DenseCalls, dense_calls};
@@ -14,3 +15,4 @@ pub(crate) use dense::matmul;
 pub use kernels::isa;
 pub(crate) use kernels::{Kernel, Operands};
 pub(crate) use store::Store;
+pub(crate) use tail::{TAIL_SLACK, multiply_tail};

@@ -16,11 +16,11 @@ use super::Epilogue;
 use super::pieces::{MIN_PIECES, channel_blocks};
 use super::runs::copy_short;
 use super::scratch::{ALIGNMENT_BYTES, aligned};
-use super::simd::arch;
 use super::slab::{Region, Slab, fill_slab, slab_dims};
 use crate::element::Element;
 use crate::geometry::ConvGeometry;
 use crate::parallel;
+use crate::simd::arch;
 
 /// A slab must stay in the L1 beside the outputs that are computed from it.
 const SLAB_BYTES: usize = 16 << 10;

@@ -23,12 +23,20 @@ pub(crate) struct Vector {
     pub lanes: usize,
     /// Columns of a whole tile.
     pub columns: usize,
+    /// Windows that are taken one by one where they fill no register.
+    pub most_tail: usize,
 }
 
 impl Vector {
     /// The lanes of the microkernel for elements of type `T`.
     pub fn of<T: Element>() -> Self {
         let kernel = Kernel::<T>::best();
-        Self { size: size_of::<T>(), len: kernel.vector, lanes: kernel.lanes(), columns: kernel.columns() }
+        Self {
+            size: size_of::<T>(),
+            len: kernel.vector,
+            lanes: kernel.lanes(),
+            columns: kernel.columns(),
+            most_tail: kernel.most_tail(),
+        }
     }
 }

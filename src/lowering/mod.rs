@@ -20,7 +20,6 @@ mod pieces;
 mod pointwise;
 mod runs;
 mod scratch;
-mod simd;
 mod slab;
 mod tiled;
 mod winograd;

@@ -26,6 +26,11 @@ const SLAB_BYTES: usize = 384 << 10;
 /// The part of the output that one task adds to, block after block, must stay in the L2 as well.
 const OUTPUT_BYTES: usize = 384 << 10;
 
+/// Panels that are packed before the weights of a block are read. Where those are so large that reading them
+/// once for each panel would take them from the L3, as many panels share them as leave room in the L2.
+const PANEL_BYTES: usize = 400 << 10;
+const WEIGHT_BYTES: usize = 256 << 10;
+
 /// Tasks a thread that windows are cut into, where an image is large enough: the last ones to finish then
 /// keep the others waiting for a fraction of a task only.
 const TASKS_A_THREAD: usize = 3;
@@ -48,7 +53,9 @@ pub(crate) struct Layout {
     pub slab: Slab,
     /// The image itself as a slab, where it needs neither padding nor phases.
     pub image: Option<Slab>,
-    /// Elements of the scratch memory's three parts.
+    /// Panels that are packed before weights are read.
+    pub panels: usize,
+    /// Elements of the slab, of one panel, and of the sums.
     pub slab_len: usize,
     pub panel_len: usize,
     pub sums_len: usize,
@@ -59,7 +66,8 @@ impl Layout {
     pub fn new(geometry: &ConvGeometry, vector: Vector, workspace_bytes: usize) -> Self {
         let mut cut = Cut::wanted(geometry, vector, parallel::threads());
         let bytes = |cut: &Cut| {
-            let len = cut.lens(geometry, vector).into_iter().fold(0, usize::saturating_add);
+            let [slab, panel, sums] = cut.lens(geometry, vector);
+            let len = slab.saturating_add(panel.saturating_mul(cut.panels)).saturating_add(sums);
             len.saturating_mul(vector.size)
         };
         while bytes(&cut) > workspace_bytes && cut.shrink() {}
@@ -74,6 +82,7 @@ impl Layout {
             planes: cut.planes,
             rows: cut.rows,
             channels: cut.channels,
+            panels: cut.panels,
             slab: Slab::new(geometry, slab_dims(geometry, cut.planes, cut.rows)),
             image,
             slab_len,
@@ -85,7 +94,7 @@ impl Layout {
 
     /// Elements of the scratch memory of one lane, with room to align its parts.
     pub fn slot_len(&self) -> usize {
-        self.slab_len + self.panel_len + self.sums_len + self.slack
+        self.slab_len + self.panels * self.panel_len + self.sums_len + self.slack
     }
 }
 
@@ -102,6 +111,7 @@ struct Cut {
     planes: usize,
     rows: usize,
     channels: usize,
+    panels: usize,
 }
 
 impl Cut {
@@ -124,7 +134,14 @@ impl Cut {
         let lines = |bytes: usize, line_bytes: usize| (bytes / line_bytes.max(1)).max(1);
         let slab_line = block_rows.div_ceil(taps).saturating_mul(slab_line_len(g)).saturating_mul(vector.size);
         let output_line = (all_channels * ow).saturating_mul(vector.size);
-        let wanted = lines(SLAB_BYTES, slab_line).min(lines(OUTPUT_BYTES, output_line)).min(od * oh);
+        let weight_bytes = block_rows * all_channels * vector.size;
+        let output_bytes = match lanes {
+            Lanes::Windows if weight_bytes < 128 << 10 => OUTPUT_BYTES,
+            Lanes::Channels => OUTPUT_BYTES,
+            _ if depth > block_rows => 512 << 10,
+            _ => 1024 << 10,
+        };
+        let wanted = lines(SLAB_BYTES, slab_line).min(lines(output_bytes, output_line)).min(od * oh);
         let (planes, rows) = if wanted >= oh { (wanted / oh, oh) } else { (1, wanted) };
         // Even parts, and enough of them for the threads. The cut does not change any sum: each is taken over
         // the same blocks of rows in the same order, wherever its tile lies.
@@ -136,7 +153,14 @@ impl Cut {
         let tasks = images * od.div_ceil(planes) * oh.div_ceil(rows);
         let parts = threads.div_ceil(tasks).min(all_channels.div_ceil(MIN_CHANNELS));
         let channels = block_length(all_channels, parts, channel_unit(lanes, vector));
-        Self { lanes, block_rows, taps, planes, rows, channels }
+        let panels = match lanes {
+            Lanes::Windows if block_rows * channels * vector.size > WEIGHT_BYTES => {
+                let panels = PANEL_BYTES / (block_rows * vector.lanes * vector.size);
+                panels.clamp(1, (planes * rows * ow).div_ceil(vector.lanes).max(1))
+            }
+            _ => 1,
+        };
+        Self { lanes, block_rows, taps, planes, rows, channels, panels }
     }
 
     /// Elements of the slab, the panel and the sums.
@@ -161,7 +185,9 @@ impl Cut {
 
     /// Makes the cut smaller; false if it cannot be.
     fn shrink(&mut self) -> bool {
-        if self.planes * self.rows > 1 {
+        if self.panels > 1 {
+            self.panels -= 1;
+        } else if self.planes * self.rows > 1 {
             if self.planes > 1 {
                 self.planes = self.planes.div_ceil(2);
             } else {
@@ -178,9 +204,23 @@ impl Cut {
 
 /// Windows lie on the lanes unless they would leave a good part of them empty and channels would not.
 fn choose_lanes(geometry: &ConvGeometry, vector: Vector) -> Lanes {
-    let filled = |n: usize| n as f64 / n.next_multiple_of(vector.len).max(1) as f64;
-    let (windows, channels) = (filled(geometry.windows()), filled(geometry.group_out_channels()));
-    if windows < 0.85 && channels > windows { Lanes::Channels } else { Lanes::Windows }
+    let filled = |n: usize, vectors: f64| n as f64 / (vectors * vector.len as f64).max(1.0);
+    let windows = filled(geometry.windows(), vectors_of_time(geometry.windows(), vector));
+    let channels = geometry.group_out_channels();
+    let channels = filled(channels, channels.div_ceil(vector.len) as f64);
+    if windows < 0.93 && channels > windows { Lanes::Channels } else { Lanes::Windows }
+}
+
+/// The time of the microkernel on so many windows, in that of one full vector of them: a few that are left over
+/// take part of it.
+fn vectors_of_time(windows: usize, vector: Vector) -> f64 {
+    let (whole, rest) = (windows / vector.len, windows % vector.len);
+    let tail = match rest {
+        0 => 0.0,
+        _ if rest <= vector.most_tail => 0.3 + 0.7 * rest as f64 / vector.most_tail as f64,
+        _ => 1.0,
+    };
+    whole as f64 + tail
 }
 
 /// Tasks own whole tiles of channels.
@@ -195,11 +235,15 @@ fn channel_unit(lanes: Lanes, vector: Vector) -> usize {
 fn fill_lanes(rows: usize, all_rows: usize, width: usize, vector: Vector) -> usize {
     let waste = |rows: usize| {
         let (whole, rest) = (all_rows / rows, all_rows % rows);
-        let vectors = |rows: usize| (rows * width).next_multiple_of(vector.len);
-        // A task has a cost of its own, about that of one vector of windows.
-        whole * (vectors(rows) + vector.len) + if rest > 0 { vectors(rest) + vector.len } else { 0 }
+        // A task has a cost of its own, and so has a panel.
+        let cost = |rows: usize| {
+            let panels = (rows * width).div_ceil(vector.lanes);
+            vectors_of_time(rows * width, vector) + 0.5 + 0.2 * panels as f64
+        };
+        whole as f64 * cost(rows) + if rest > 0 { cost(rest) } else { 0.0 }
     };
-    (rows.div_ceil(2)..=rows).rev().min_by_key(|&rows| waste(rows)).unwrap_or(rows)
+    let all = (rows.div_ceil(2)..=rows).rev();
+    all.min_by(|&a, &b| waste(a).total_cmp(&waste(b))).unwrap_or(rows)
 }
 
 /// Elements that one more output row adds to a slab's channel.

@@ -2,10 +2,10 @@
 //!
 //! A task computes a block of output channels for a region of windows. It takes the patch matrix by
 //! blocks of rows, which are a few input channels: it copies those, padded, into a slab that stays in
-//! the L2; packs one panel of windows after the other from it, by runs of neighbouring cells; and
-//! multiplies each panel by the packed weights while it is in the L1. (The loops are those of K. Goto,
-//! R. van de Geijn, "Anatomy of high-performance matrix multiplication", 2008, with the packing of B
-//! replaced.)
+//! the L2; packs panels of windows from it, by runs of neighbouring cells; and multiplies them by the packed
+//! weights, tile by tile. Few weights stay in the L2 for one panel after the other; many are read once for
+//! as many panels as the L2 holds. (The loops are those of K. Goto, R. van de Geijn, "Anatomy of
+//! high-performance matrix multiplication", 2008, with the packing of B replaced.)
 
 mod layout;
 mod weights;
@@ -15,18 +15,19 @@ pub(crate) use weights::{adjoint_kernels, pack_weights};
 
 use std::ops::Range;
 
-use ndarray::{ArrayView5, ArrayViewMut2, ArrayViewMut3, Axis};
+use ndarray::{ArrayView2, ArrayView5, ArrayViewMut2, ArrayViewMut3, Axis, s};
 
 use self::weights::Tiles;
 use super::lanes::Lanes;
 use super::panel::{Chunks, Rows, pack_panel};
 use super::patches::segments;
 use super::pieces::{blocks, channel_blocks};
+use super::runs::copy_short;
 use super::scratch::aligned;
 use super::slab::{Region, Slab, fill_slab};
 use super::{Epilogue, group_image};
 use crate::element::Element;
-use crate::gemm::{Kernel, Operands, Store};
+use crate::gemm::{Kernel, Operands, Store, TAIL_SLACK, multiply_tail};
 use crate::geometry::ConvGeometry;
 use crate::parallel;
 
@@ -54,7 +55,7 @@ pub(super) fn forward<T: Element>(
     });
     parallel::for_each(pieces, workspace, layout.slot_len(), |(image, channel, window, piece), slot: &mut [T]| {
         let group = channel / outs;
-        let (weights, first) = (&weights[group * weights.len() / g.groups..], channel % outs);
+        let (weights, first) = (&weights[group * (weights.len() - TAIL_SLACK) / g.groups..], channel % outs);
         let mut task = Task { geometry: g, layout, weights, first, window, piece };
         task.run(group_image(g, input, image, group), slot);
         epilogue.apply(channel, task.piece);
@@ -75,9 +76,8 @@ struct Task<'a, 'o, T> {
 impl<'a, T: Element> Task<'a, '_, T> {
     fn run(&mut self, image: ndarray::ArrayView4<'_, T>, slot: &mut [T]) {
         let (g, layout) = (self.geometry, self.layout);
-        let (slab_len, panel_len) = (layout.slab_len, layout.panel_len);
-        let (slab, rest) = aligned(slot).split_at_mut(slab_len);
-        let (panel, sums) = aligned(rest).split_at_mut(panel_len);
+        let (slab, rest) = aligned(slot).split_at_mut(layout.slab_len);
+        let (panels, sums) = aligned(rest).split_at_mut(layout.panels * layout.panel_len);
         let depth = g.patch_rows();
         let flat = image.to_slice();
         for row in (0..depth).step_by(layout.block_rows) {
@@ -86,13 +86,13 @@ impl<'a, T: Element> Task<'a, '_, T> {
             match (&layout.image, flat) {
                 (Some(whole), Some(flat)) => {
                     let origin = self.region().first;
-                    self.block((whole, origin), (flat, 0), (rows, store), (panel, sums));
+                    self.block((whole, origin), (flat, 0), (rows, store), (panels, sums));
                 }
                 _ => {
                     let channels = rows.start / g.taps()..rows.end.div_ceil(g.taps());
                     let base = channels.start * layout.slab.channel_len();
                     fill_slab(g, &layout.slab, image, (channels, self.region()), slab);
-                    self.block((&layout.slab, [0, 0]), (slab, base), (rows, store), (panel, sums));
+                    self.block((&layout.slab, [0, 0]), (slab, base), (rows, store), (panels, sums));
                 }
             }
         }
@@ -117,23 +117,27 @@ impl<'a, T: Element> Task<'a, '_, T> {
         (slab, origin): (&Slab, [usize; 2]),
         (source, base): (&[T], usize),
         (rows, store): (Range<usize>, Store),
-        (panel, sums): (&mut [T], &mut [T]),
+        (panels, sums): (&mut [T], &mut [T]),
     ) {
         let (g, kernel) = (self.geometry, Kernel::<T>::best());
         let region = self.region();
         let windows = self.piece.ncols();
         let cells = Rows::new(&slab.offsets[rows.clone()], base);
-        for start in (0..windows).step_by(kernel.lanes()) {
-            let count = kernel.lanes().min(windows - start);
-            let first = self.window + start;
-            let chunks = Chunks::new::<T>(segments(g, first..first + count), |segment| {
-                let (od, oh) = (segment.od - region.first[0] + origin[0], segment.oh - region.first[1] + origin[1]);
-                slab.row_start(g, od, oh) + segment.windows.start
-            });
-            pack_panel(panel, kernel.lanes(), source, cells, &chunks);
+        let (lanes, panel_len) = (kernel.lanes(), self.layout.panel_len);
+        for start in (0..windows).step_by(lanes * self.layout.panels) {
+            let count = (lanes * self.layout.panels).min(windows - start);
+            for (done, panel) in (0..count).step_by(lanes).zip(panels.chunks_exact_mut(panel_len)) {
+                let first = self.window + start + done;
+                let windows = first..first + lanes.min(count - done);
+                let chunks = Chunks::new::<T>(segments(g, windows), |segment| {
+                    let (od, oh) = (segment.od - region.first[0] + origin[0], segment.oh - region.first[1] + origin[1]);
+                    slab.row_start(g, od, oh) + segment.windows.start
+                });
+                pack_panel(panel, lanes, source, cells, &chunks);
+            }
             match self.layout.lanes {
-                Lanes::Windows => self.multiply_by_windows(panel, (start, count), (rows.clone(), store), sums),
-                Lanes::Channels => self.multiply_by_channels(panel, (start, count), (rows.clone(), store), sums),
+                Lanes::Windows => self.multiply_by_windows(panels, (start, count), (rows.clone(), store), sums),
+                Lanes::Channels => self.multiply_by_channels(panels, (start, count), (rows.clone(), store), sums),
             }
         }
     }
@@ -146,46 +150,44 @@ impl<'a, T: Element> Task<'a, '_, T> {
     }
 
     /// Windows on the lanes: tiles of channels × windows go straight to the output, where its windows lie
-    /// side by side and fill whole vectors, else through a small buffer.
+    /// side by side and fill whole vectors, else through a small buffer. Each tile of weights meets all panels
+    /// while it is in the L1.
     fn multiply_by_windows(
         &mut self,
-        panel: &[T],
+        panels: &[T],
         (start, count): (usize, usize),
         (rows, store): (Range<usize>, Store),
         buffer: &mut [T],
     ) {
         let kernel = Kernel::<T>::best();
         let tiles = Tiles::of::<T>(Lanes::Windows);
+        let (k, panel_len) = (rows.len(), self.layout.panel_len);
         let mut weights = self.weights(&rows, tiles);
-        let lanes = count.next_multiple_of(kernel.vector);
-        let is_direct = lanes == count && self.piece.strides()[1] == 1;
-        let channels = self.piece.nrows();
-        let (_, panel_columns) = self.piece.view_mut().split_at(Axis(1), start);
-        let (panel_columns, _) = panel_columns.split_at(Axis(1), count);
-        for (first, mut tile) in blocks(panel_columns, Axis(0), tiles.most) {
-            let columns = tiles.most.min(channels - first);
-            let k = rows.len();
-            let operands = Operands {
-                k,
-                left: panel,
-                left_step: kernel.lanes(),
-                right: &weights[..k * columns],
-                right_step: columns,
-            };
-            if is_direct {
-                kernel.run(operands, store, tile);
-            } else {
-                let mut sums = ArrayViewMut2::from_shape((columns, lanes), &mut buffer[..columns * lanes])
-                    .expect("the buffer holds the largest tile");
-                kernel.run(operands, Store::Overwrite, sums.view_mut());
-                for (mut to, from) in tile.rows_mut().into_iter().zip(sums.rows()) {
-                    match store {
-                        Store::Overwrite => to.iter_mut().zip(from).for_each(|(to, &sum)| *to = sum),
-                        Store::Add => to.iter_mut().zip(from).for_each(|(to, &sum)| *to += sum),
+        let is_contiguous = self.piece.strides()[1] == 1;
+        let last = panels.chunks_exact(panel_len).nth((count - 1) / kernel.lanes()).expect("a panel of these windows");
+        let tail = count % kernel.vector;
+        let whole = if tail <= kernel.most_tail() { count - tail } else { count };
+        let piece = self.piece.slice_mut(s![.., start..start + count]);
+        for (_, channels) in blocks(piece, Axis(0), 2 * tiles.most) {
+            let right_step = tiles.most.min(channels.nrows());
+            let operands = Operands { k, left: panels, left_step: kernel.lanes(), right: weights, right_step };
+            let (vectors, tail) = channels.split_at(Axis(1), whole);
+            if !tail.is_empty() {
+                let left = &last[whole % kernel.lanes()..];
+                multiply_tail(Operands { left, ..operands }, store, tail);
+            }
+            for (_, channels) in blocks(vectors, Axis(0), tiles.most) {
+                let operands = Operands { right: weights, right_step: channels.nrows(), ..operands };
+                weights = &weights[k * channels.nrows()..];
+                if whole <= kernel.lanes() {
+                    multiply_tile(operands, store, (channels, is_contiguous), buffer);
+                } else {
+                    let tiles = blocks(channels, Axis(1), kernel.lanes());
+                    for ((_, tile), left) in tiles.zip(panels.chunks_exact(panel_len)) {
+                        multiply_tile(Operands { left, ..operands }, store, (tile, is_contiguous), buffer);
                     }
                 }
             }
-            weights = &weights[k * columns..];
         }
     }
 
@@ -219,6 +221,42 @@ impl<'a, T: Element> Task<'a, '_, T> {
         let channels = self.piece.nrows().next_multiple_of(Tiles::of::<T>(Lanes::Channels).unit);
         for (mut column, sums) in self.piece.columns_mut().into_iter().zip(sums.chunks_exact(channels)) {
             column.iter_mut().zip(sums).for_each(|(to, &sum)| *to = sum);
+        }
+    }
+}
+
+/// One tile of the output, of channels × windows.
+#[inline(always)]
+fn multiply_tile<T: Element>(
+    operands: Operands<'_, T>,
+    store: Store,
+    (tile, is_contiguous): (ArrayViewMut2<'_, T>, bool),
+    buffer: &mut [T],
+) {
+    let kernel = Kernel::<T>::best();
+    let lanes = kernel.padded(tile.ncols());
+    if lanes == 0 {
+        return;
+    }
+    if is_contiguous && lanes == tile.ncols() {
+        return kernel.run(operands, store, tile);
+    }
+    let columns = tile.nrows();
+    let mut sums = ArrayViewMut2::from_shape((columns, lanes), &mut buffer[..columns * lanes])
+        .expect("the buffer holds the largest tile");
+    kernel.run(operands, Store::Overwrite, sums.view_mut());
+    store_tile(sums.view(), store, tile);
+}
+
+/// Writes the first columns of `sums` to the output, or adds them to it.
+#[inline(never)]
+fn store_tile<T: Element>(sums: ArrayView2<'_, T>, store: Store, mut tile: ArrayViewMut2<'_, T>) {
+    for (mut to, from) in tile.rows_mut().into_iter().zip(sums.rows()) {
+        match (store, to.as_slice_mut(), from.as_slice()) {
+            (Store::Overwrite, Some(to), Some(from)) => copy_short(to, &from[..to.len()]),
+            (Store::Add, Some(to), Some(from)) => to.iter_mut().zip(from).for_each(|(to, &sum)| *to += sum),
+            (Store::Overwrite, ..) => to.iter_mut().zip(from).for_each(|(to, &sum)| *to = sum),
+            (Store::Add, ..) => to.iter_mut().zip(from).for_each(|(to, &sum)| *to += sum),
         }
     }
 }

@@ -4,17 +4,17 @@ use ndarray::{Array2, ArrayView2};
 
 use super::Layout;
 use crate::element::Element;
-use crate::gemm::Kernel;
+use crate::gemm::{Kernel, TAIL_SLACK};
 use crate::geometry::ConvGeometry;
 use crate::lowering::lanes::Lanes;
 
 /// Packs the kernels `[OC, C/g · taps]` in the order in which the microkernel reads them: by group, block
-/// of rows and tile of channels, and in a tile by row.
+/// of rows and tile of channels, and in a tile by row. Behind them lies what the microkernel may read too far.
 pub(crate) fn pack_weights<T: Element>(kernels: ArrayView2<'_, T>, groups: usize, layout: &Layout) -> Vec<T> {
     let (channels, depth) = (kernels.nrows() / groups, kernels.ncols());
     let Tiles { unit, most } = Tiles::of::<T>(layout.lanes);
     let padded = channels.next_multiple_of(unit);
-    let mut packed = Vec::with_capacity(groups * padded * depth);
+    let mut packed = Vec::with_capacity(groups * padded * depth + TAIL_SLACK);
     for group in 0..groups {
         for row in (0..depth).step_by(layout.block_rows) {
             let rows = row..(row + layout.block_rows).min(depth);
@@ -29,6 +29,7 @@ pub(crate) fn pack_weights<T: Element>(kernels: ArrayView2<'_, T>, groups: usize
             }
         }
     }
+    packed.extend([T::zero(); TAIL_SLACK]);
     packed
 }
 

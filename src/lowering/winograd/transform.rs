@@ -15,7 +15,7 @@ use std::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
 use pulp::{Simd, WithSimd};
 
 use crate::element::Element;
-use crate::lowering::simd::arch;
+use crate::simd::arch;
 
 /// Which of the two: how many outputs a tile gives along each axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

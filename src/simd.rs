@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use pulp::Arch;
 
 /// Which they are, found out once: asking anew for each of many short loops costs as much as some of them.
-pub(super) fn arch() -> Arch {
+pub(crate) fn arch() -> Arch {
     static ARCH: LazyLock<Arch> = LazyLock::new(Arch::new);
     *ARCH
 }

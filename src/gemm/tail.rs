@@ -1,0 +1,131 @@
+//! The lanes of a tile that fill no vector: there the columns are put on the lanes instead.
+
+#![allow(
+    clippy::needless_range_loop,
+    reason = "loops of constant length over arrays become registers, iterators do not"
+)]
+
+use ndarray::ArrayViewMut2;
+use pulp::{Simd, WithSimd};
+
+use super::{Operands, Store};
+use crate::element::Element;
+use crate::simd::arch;
+
+/// Columns that are computed at a time, whether they are all there or not.
+const WIDTH: usize = 8;
+
+/// The most lanes that are taken so.
+pub(super) const MAX_TAIL: usize = 8;
+
+/// Elements of the right operand that may be read from each step's start on, those beyond its columns for nothing.
+pub(crate) const TAIL_SLACK: usize = WIDTH;
+
+/// Computes a few lanes of two tiles at once, or adds to them: the tile of `operands` has the first `columns` columns
+/// of `c [columns of both, lanes]`, the others are those of a tile whose right operand follows it.
+///
+/// Each sum is taken in the order in which the microkernel takes it, so that it does not matter which of them
+/// computes a lane. Two tiles, since each addition to one sum waits for the last.
+///
+/// # Panics
+/// If a size does not fit, which is a mistake of this crate.
+pub(crate) fn multiply_tail<T: Element>(operands: Operands<'_, T>, store: Store, mut c: ArrayViewMut2<'_, T>) {
+    let (columns, lanes) = (operands.right_step, c.ncols());
+    assert!(columns <= WIDTH && c.nrows() <= 2 * columns && lanes <= MAX_TAIL, "a tail of two tiles");
+    let next = match c.nrows().saturating_sub(columns) {
+        0 => (operands.right, columns),
+        others => (&operands.right[operands.k * columns..], others),
+    };
+    let mut sums = [[[T::zero(); WIDTH]; 2]; MAX_TAIL];
+    arch().dispatch(Tail { operands, next, lanes, sums: &mut sums });
+    for ((column, lane), to) in c.indexed_iter_mut() {
+        let sum = sums[lane][column / columns][column % columns];
+        *to = match store {
+            Store::Overwrite => sum,
+            Store::Add => *to + sum,
+        };
+    }
+}
+
+/// The sums of both tiles for each lane.
+type Sums<T> = [[T; WIDTH]; 2];
+
+struct Tail<'a, T> {
+    operands: Operands<'a, T>,
+    /// The other tile's right operand and its step.
+    next: (&'a [T], usize),
+    lanes: usize,
+    sums: &'a mut [Sums<T>; MAX_TAIL],
+}
+
+impl<T: Element> WithSimd for Tail<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        match self.lanes {
+            1 => self.add_up::<S, 1>(),
+            2 => self.add_up::<S, 2>(),
+            3 | 4 => self.add_up::<S, 4>(),
+            _ => self.add_up::<S, 8>(),
+        }
+    }
+}
+
+impl<T: Element> Tail<'_, T> {
+    #[inline(always)]
+    fn add_up<S: Simd, const LANES: usize>(self) {
+        let Operands { k, left, left_step, right, right_step } = self.operands;
+        let (next, next_step) = self.next;
+        let mut sums = [[[T::zero(); WIDTH]; 2]; LANES];
+        for step in 0..k {
+            let cells = &left[step * left_step..][..LANES];
+            let tiles = [&right[step * right_step..][..WIDTH], &next[step * next_step..][..WIDTH]];
+            for lane in 0..LANES {
+                for tile in 0..2 {
+                    for column in 0..WIDTH {
+                        let sum = &mut sums[lane][tile][column];
+                        *sum = match S::IS_SCALAR {
+                            true => cells[lane] * tiles[tile][column] + *sum,
+                            false => cells[lane].mul_add(tiles[tile][column], *sum),
+                        };
+                    }
+                }
+            }
+        }
+        self.sums[..LANES].copy_from_slice(&sums);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gemm::Kernel;
+    use ndarray::{Array2, s};
+
+    #[test]
+    fn tails_are_the_bits_of_the_microkernel() {
+        let kernel = Kernel::<f32>::best();
+        let (k, vector, columns) = (37, kernel.vector, kernel.columns());
+        let value = |i: usize| ((i * 7919) % 1009) as f32 / 1009.0 - 0.5;
+        let left: Vec<f32> = (0..k * vector).map(value).collect();
+        let right: Vec<f32> = (0..2 * k * columns + TAIL_SLACK).map(value).collect();
+        for lanes in 1..=kernel.most_tail() {
+            for others in 0..=columns {
+                let mut expected = Array2::from_elem((columns + others, vector), 0.25);
+                let mut found = expected.slice(s![.., ..lanes]).to_owned();
+                let operands = Operands { k, left: &left, left_step: vector, right: &right, right_step: columns };
+                for store in [Store::Add, Store::Overwrite, Store::Add] {
+                    let (first, second) = expected.view_mut().split_at(ndarray::Axis(0), columns);
+                    kernel.run(operands, store, first);
+                    if others > 0 {
+                        let right = &right[k * columns..];
+                        kernel.run(Operands { right, right_step: others, ..operands }, store, second);
+                    }
+                    multiply_tail(operands, store, found.view_mut());
+                    assert_eq!(found, expected.slice(s![.., ..lanes]), "{lanes} lanes, {others} columns");
+                }
+            }
+        }
+    }
+}
