@@ -3,9 +3,62 @@
 use ndarray::NdFloat;
 
 mod sealed {
-    pub trait Sealed {}
-    impl Sealed for f32 {}
-    impl Sealed for f64 {}
+    use pulp::Simd;
+
+    /// Registers of numbers, for loops that the compiler does not vectorise by itself.
+    pub trait Sealed: Copy {
+        type Vector<S: Simd>: Copy;
+
+        /// Elements of a register.
+        fn lanes<S: Simd>() -> usize;
+
+        /// The same number in each lane.
+        fn splat<S: Simd>(simd: S, value: Self) -> Self::Vector<S>;
+
+        /// The first elements of a slice that has as many as there are lanes.
+        fn load<S: Simd>(simd: S, cells: &[Self]) -> Self::Vector<S>;
+
+        /// Writes the first lanes, as many as the slice is long.
+        fn store<S: Simd>(simd: S, vector: Self::Vector<S>, cells: &mut [Self]);
+
+        /// `a · b + c`, rounded once where the processor can.
+        fn fused<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>, c: Self::Vector<S>) -> Self::Vector<S>;
+    }
+
+    macro_rules! sealed {
+        ($element:ident, $vector:ident, $lanes:ident, $splat:ident, $load:ident, $store:ident, $fused:ident) => {
+            impl Sealed for $element {
+                type Vector<S: Simd> = S::$vector;
+
+                #[inline(always)]
+                fn lanes<S: Simd>() -> usize {
+                    S::$lanes
+                }
+
+                #[inline(always)]
+                fn splat<S: Simd>(simd: S, value: Self) -> S::$vector {
+                    simd.$splat(value)
+                }
+
+                #[inline(always)]
+                fn load<S: Simd>(_: S, cells: &[Self]) -> S::$vector {
+                    S::$load(&cells[..S::$lanes]).0[0]
+                }
+
+                #[inline(always)]
+                fn store<S: Simd>(simd: S, vector: S::$vector, cells: &mut [Self]) {
+                    simd.$store(cells, vector);
+                }
+
+                #[inline(always)]
+                fn fused<S: Simd>(simd: S, a: S::$vector, b: S::$vector, c: S::$vector) -> S::$vector {
+                    simd.$fused(a, b, c)
+                }
+            }
+        };
+    }
+    sealed!(f32, f32s, F32_LANES, splat_f32s, as_simd_f32s, partial_store_f32s, mul_add_e_f32s);
+    sealed!(f64, f64s, F64_LANES, splat_f64s, as_simd_f64s, partial_store_f64s, mul_add_e_f64s);
 }
 
 /// A real number of the machine: `f32` or `f64`.

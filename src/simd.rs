@@ -9,3 +9,14 @@ pub(crate) fn arch() -> Arch {
     static ARCH: LazyLock<Arch> = LazyLock::new(Arch::new);
     *ARCH
 }
+
+/// The same for rows of at most half the lanes of the widest registers, where those of half the width are faster.
+pub(crate) fn narrow_arch() -> Arch {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    {
+        static NARROW: LazyLock<Arch> = LazyLock::new(|| pulp::x86::V3::try_new().map_or_else(Arch::new, Arch::V3));
+        *NARROW
+    }
+    #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
+    arch()
+}

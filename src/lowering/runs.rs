@@ -29,7 +29,8 @@ struct Run {
 }
 
 /// Every `STEP`-th cell. The loop over chunks becomes vector shuffles, a step in an iterator does not.
-fn gather_every<T: Element, const STEP: usize>(row: &[T], out: &mut [T]) {
+#[inline(always)]
+pub(super) fn gather_every<T: Element, const STEP: usize>(row: &[T], out: &mut [T]) {
     let (chunks, _) = row.as_chunks::<STEP>();
     let whole = out.len().min(chunks.len());
     out[..whole].iter_mut().zip(chunks).for_each(|(o, chunk)| *o = chunk[0]);
@@ -70,6 +71,21 @@ pub(super) fn copy_short<T: Element>(to: &mut [T], from: &[T]) {
         16..=32 => copy_ends::<T, 16>(to, &from[..to.len()]),
         33..=64 => copy_ends::<T, 32>(to, &from[..to.len()]),
         _ => to.copy_from_slice(from),
+    }
+}
+
+/// Copies a slice without a call, in moves of 16 elements; for code that has the widest instructions.
+#[inline(always)]
+pub(super) fn copy_row<T: Element>(to: &mut [T], from: &[T]) {
+    let from = &from[..to.len()];
+    if to.len() < 16 {
+        return copy_short(to, from);
+    }
+    if let (Some(to), Some(from)) = (to.last_chunk_mut::<16>(), from.last_chunk::<16>()) {
+        *to = *from;
+    }
+    for (to, from) in to.as_chunks_mut::<16>().0.iter_mut().zip(from.as_chunks::<16>().0) {
+        *to = *from;
     }
 }
 

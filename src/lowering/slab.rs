@@ -3,11 +3,13 @@
 use std::ops::Range;
 
 use ndarray::ArrayView4;
+use pulp::{Simd, WithSimd};
 
 use super::patches::PatchSource;
-use super::runs::{TapRow, copy_short, gather_row, zero_short};
+use super::runs::{TapRow, copy_row, gather_every, zero_short};
 use crate::element::Element;
 use crate::geometry::{Axis, ConvGeometry, PadMode};
+use crate::simd::arch;
 
 /// How a slab of padded input lies in memory: `[channel][depth][height][phase][column]`, where phase
 /// `p` holds the columns `p`, `p + stride`, …, so that neighbouring windows read neighbouring cells.
@@ -76,12 +78,16 @@ pub(super) fn fill_slab<T: Element>(
     out: &mut [T],
 ) {
     let ([d, h, w], mode) = (geometry.axes, geometry.pad_mode);
+    let is_usual = match (w.stride, slab.phases) {
+        (1, 1) | (2, 2) => true,
+        (2, 1) => w.pad_before == 0,
+        _ => false,
+    };
     if let Some(cells) = image.to_slice()
         && mode == PadMode::Zeros
-        && w.stride == slab.phases
-        && w.stride <= 2
+        && is_usual
     {
-        return fill_from_slice(geometry, slab, cells, (channels, region), out);
+        return arch().dispatch(FromSlice { geometry, slab, cells, channels, region, out });
     }
     let source = PatchSource::new(geometry, image);
     // Phase `p` of a padded row is what the windows of an axis with `stride` taps read at tap `p`.
@@ -114,38 +120,92 @@ pub(super) fn fill_slab<T: Element>(
 
 /// The same for a contiguous image with zeros around it and windows that move by one or two columns: the usual
 /// case, without a decision for each row and phase.
-fn fill_from_slice<T: Element>(
-    geometry: &ConvGeometry,
-    slab: &Slab,
-    image: &[T],
-    (channels, region): (Range<usize>, Region),
-    out: &mut [T],
-) {
-    let [d, h, w] = geometry.axes;
-    let row_len = slab.phases * slab.columns;
-    let inside = |axis: Axis, first: usize, offset: usize| {
-        (first * axis.stride + offset).checked_sub(axis.pad_before).filter(|&cell| cell < axis.input)
-    };
-    for (place, channel) in channels.enumerate() {
-        let out = &mut out[place * slab.channel_len()..][..slab.channel_len()];
-        for (line, out) in out.chunks_exact_mut(row_len).enumerate() {
-            let (depth, height) = (line / slab.height, line % slab.height);
-            let row = inside(d, region.first[0], depth).zip(inside(h, region.first[1], height));
-            let Some((depth, height)) = row else {
-                out.fill(T::zero());
-                continue;
-            };
-            let start = ((channel * d.input + depth) * h.input + height) * w.input;
-            let row = &image[start..start + w.input];
-            match slab.phases {
-                1 => place_row(out, w.pad_before, row.len(), |inside| copy_short(inside, &row[..inside.len()])),
-                _ => {
-                    let (even, odd) = out.split_at_mut(slab.columns);
-                    // Cells of even number are in the phase of their place in the padded row.
-                    let (even, odd) = if w.pad_before.is_multiple_of(2) { (even, odd) } else { (odd, even) };
-                    place_row(even, w.pad_before / 2, row.len().div_ceil(2), |inside| gather_row(row, 2, inside));
-                    place_row(odd, w.pad_before.div_ceil(2), row.len() / 2, |inside| gather_row(&row[1..], 2, inside));
+struct FromSlice<'a, T> {
+    geometry: &'a ConvGeometry,
+    slab: &'a Slab,
+    cells: &'a [T],
+    channels: Range<usize>,
+    region: Region,
+    out: &'a mut [T],
+}
+
+impl<T: Element> WithSimd for FromSlice<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { geometry, slab, cells, channels, region, out } = self;
+        let [d, h, w] = geometry.axes;
+        let place = Place::of(slab, w);
+        let row_len = slab.phases * slab.columns;
+        for (channel, out) in channels.zip(out.chunks_exact_mut(slab.channel_len())) {
+            for (depth, out) in out.chunks_exact_mut(slab.height * row_len).enumerate() {
+                let depth = cell_at(d, region.first[0], depth);
+                // The image's row that the next one of the slab holds, or, since rows before the first are taken
+                // as very large numbers, none.
+                let mut height = (region.first[1] * h.stride).wrapping_sub(h.pad_before);
+                for out in out.chunks_exact_mut(row_len) {
+                    match depth {
+                        Some(depth) if height < h.input => {
+                            let start = ((channel * d.input + depth) * h.input + height) * w.input;
+                            place.fill(&cells[start..start + w.input], out);
+                        }
+                        _ => out.fill(T::zero()),
+                    }
+                    height = height.wrapping_add(1);
                 }
+            }
+        }
+    }
+}
+
+/// The cell of an axis that lies `offset` after the start of window `first`, if it is not in the border.
+fn cell_at(axis: Axis, first: usize, offset: usize) -> Option<usize> {
+    (first * axis.stride + offset).checked_sub(axis.pad_before).filter(|&cell| cell < axis.input)
+}
+
+/// How a row of an image becomes a row of a slab.
+#[derive(Clone, Copy)]
+enum Place {
+    Whole {
+        before: usize,
+    },
+    /// One phase of two, without a border before it.
+    Half,
+    /// Both phases. Cells of even number are in the phase of their place in the padded row.
+    Halves {
+        columns: usize,
+        is_swapped: bool,
+        before: [usize; 2],
+    },
+}
+
+impl Place {
+    fn of(slab: &Slab, width: Axis) -> Self {
+        let before = width.pad_before;
+        match (slab.phases, width.stride) {
+            (1, 1) => Self::Whole { before },
+            (1, _) => Self::Half,
+            _ => Self::Halves {
+                columns: slab.columns,
+                is_swapped: !before.is_multiple_of(2),
+                before: [before / 2, before.div_ceil(2)],
+            },
+        }
+    }
+
+    #[inline(always)]
+    fn fill<T: Element>(self, row: &[T], out: &mut [T]) {
+        match self {
+            Self::Whole { before } => {
+                place_row(out, before, row.len(), |inside| copy_row(inside, &row[..inside.len()]));
+            }
+            Self::Half => place_row(out, 0, row.len().div_ceil(2), |inside| gather_every::<T, 2>(row, inside)),
+            Self::Halves { columns, is_swapped, before } => {
+                let (even, odd) = out.split_at_mut(columns);
+                let (even, odd) = if is_swapped { (odd, even) } else { (even, odd) };
+                place_row(even, before[0], row.len().div_ceil(2), |inside| gather_every::<T, 2>(row, inside));
+                place_row(odd, before[1], row.len() / 2, |inside| gather_every::<T, 2>(&row[1..], inside));
             }
         }
     }

@@ -4,23 +4,20 @@
 //! neighbouring windows read neighbouring cells; then a tile of some rows by some columns of outputs stays in
 //! registers while all kernel cells are added to it.
 
-#![allow(
-    clippy::needless_range_loop,
-    reason = "loops of constant length over arrays become registers, iterators do not"
-)]
+mod square;
+mod tiles;
 
 use ndarray::{ArrayView2, ArrayView5, ArrayViewMut2, ArrayViewMut3, Axis, s};
-use pulp::{Simd, WithSimd};
 
+use self::square::Square;
+use self::tiles::Source;
 use super::Epilogue;
 use super::pieces::{MIN_PIECES, channel_blocks};
-use super::runs::copy_short;
 use super::scratch::{ALIGNMENT_BYTES, aligned};
 use super::slab::{Region, Slab, fill_slab, slab_dims};
 use crate::element::Element;
 use crate::geometry::ConvGeometry;
 use crate::parallel;
-use crate::simd::arch;
 
 /// A slab must stay in the L1 beside the outputs that are computed from it.
 const SLAB_BYTES: usize = 16 << 10;
@@ -56,7 +53,8 @@ pub(crate) fn applies(geometry: &ConvGeometry) -> bool {
 impl Layout {
     pub fn new(g: &ConvGeometry, size: usize, workspace_bytes: usize) -> Self {
         let [_, oh, ow] = g.axes.map(|axis| axis.output);
-        let cells = |rows: usize| slab_dims(g, 1, rows).into_iter().fold(1, usize::saturating_mul);
+        let dense = Square::dense(g);
+        let cells = |rows: usize| slab_dims(&dense, 1, rows).into_iter().fold(1, usize::saturating_mul);
         let most = (SLAB_BYTES.min(workspace_bytes) / size).max(1);
         let mut rows = oh;
         while rows > 1 && cells(rows) > most {
@@ -65,8 +63,8 @@ impl Layout {
         let outputs = (g.group_out_channels() * g.windows()).max(1);
         let groups = g.groups.div_ceil(MIN_PIECES.div_ceil(g.batch.max(1))).min((TASK_OUTPUTS / outputs).max(1));
         let channels = (most / cells(rows).max(1)).clamp(1, groups);
-        let slab = Slab::new(g, slab_dims(g, 1, rows));
-        let whole = ConvGeometry { groups: 1, ..g.clone() };
+        let slab = Slab::new(&dense, slab_dims(&dense, 1, rows));
+        let whole = ConvGeometry { groups: 1, ..dense };
         let slab_len = channels * slab.channel_len() + MAX_COLUMNS;
         Self { whole, slab, channels, rows, groups, slab_len, line_len: rows * ow, slack: 2 * ALIGNMENT_BYTES / size }
     }
@@ -133,122 +131,25 @@ fn convolve<T: Element>(
     let outs = geometry.group_out_channels();
     let windows = (region.first[0] * oh + region.first[1]) * ow..;
     let windows = windows.start..windows.start + region.count[1] * ow;
+    let (square, pitch) = (Square::of(geometry), layout.slab.row_start(geometry, 0, 1));
     for (number, mut channel) in output.rows_mut().into_iter().enumerate() {
         let source = Source {
             cells: &slab[number / outs * layout.slab.channel_len()..],
             offsets: &layout.slab.offsets[..taps],
-            pitch: layout.slab.row_start(geometry, 0, 1),
+            pitch,
             weights: &weights[number * taps..(number + 1) * taps],
         };
-        let mut part = channel.slice_mut(s![windows.clone()]);
-        match part.as_slice_mut() {
-            Some(output) => arch().dispatch(Plane { source, output, width: ow }),
+        let compute = |output: &mut [T]| match square {
+            Some(square) => square.convolve(source, output, ow),
+            None => tiles::convolve(source, output, ow),
+        };
+        match channel.as_slice_mut() {
+            Some(channel) => compute(&mut channel[windows.clone()]),
             None => {
                 let line = &mut line[..windows.len()];
-                arch().dispatch(Plane { source, output: &mut *line, width: ow });
-                part.iter_mut().zip(&*line).for_each(|(to, &sum)| *to = sum);
+                compute(line);
+                channel.slice_mut(s![windows.clone()]).iter_mut().zip(&*line).for_each(|(to, &sum)| *to = sum);
             }
         }
-    }
-}
-
-/// Outputs that are computed side by side: one register of f32 with AVX2.
-const LANE: usize = 8;
-
-#[derive(Clone, Copy)]
-struct Lane<T>([T; LANE]);
-
-impl<T: Element> Lane<T> {
-    /// `self + weight · cells`, in one instruction where the processor has it.
-    #[inline(always)]
-    fn plus<S: Simd>(self, weight: T, cells: &[T]) -> Self {
-        let mut sums = [T::zero(); LANE];
-        for i in 0..LANE {
-            sums[i] = if S::IS_SCALAR { weight * cells[i] + self.0[i] } else { weight.mul_add(cells[i], self.0[i]) };
-        }
-        Self(sums)
-    }
-}
-
-/// What the outputs of one channel are computed from.
-#[derive(Clone, Copy)]
-struct Source<'a, T> {
-    /// The channel's slab, and all that follows it.
-    cells: &'a [T],
-    /// Where each kernel cell is read from, counted from a window's start.
-    offsets: &'a [usize],
-    /// Cells between the starts of the windows of two rows.
-    pitch: usize,
-    weights: &'a [T],
-}
-
-/// Outputs `[rows, width]` of one channel.
-struct Plane<'a, T> {
-    source: Source<'a, T>,
-    output: &'a mut [T],
-    width: usize,
-}
-
-impl<T: Element> WithSimd for Plane<'_, T> {
-    type Output = ();
-
-    /// Covers the output with tiles: as many columns as are left of 32, 16 or 8, and as many rows as fill eight
-    /// registers of eight.
-    #[inline(always)]
-    fn with_simd<S: Simd>(mut self, _: S) {
-        let mut column = 0;
-        while column < self.width {
-            column += match self.width - column {
-                24.. => self.strip::<S, 4, 2>(column),
-                9.. => self.strip::<S, 2, 4>(column),
-                _ => self.strip::<S, 1, 8>(column),
-            };
-        }
-    }
-}
-
-impl<T: Element> Plane<'_, T> {
-    /// All rows of the columns from `column` on, of `LANES` lanes or as many as there are; returns how many.
-    #[inline(always)]
-    fn strip<S: Simd, const LANES: usize, const ROWS: usize>(&mut self, column: usize) -> usize {
-        let (mut row, rows) = (0, self.output.len() / self.width);
-        while row < rows {
-            row += match rows - row {
-                left if left >= ROWS => self.tile::<S, LANES, ROWS>(row, column),
-                4.. if ROWS > 4 => self.tile::<S, LANES, 4>(row, column),
-                2.. if ROWS > 2 => self.tile::<S, LANES, 2>(row, column),
-                _ => self.tile::<S, LANES, 1>(row, column),
-            };
-        }
-        (LANES * LANE).min(self.width - column)
-    }
-
-    /// One tile of outputs, from `(row, column)` on; returns its rows.
-    #[inline(always)]
-    fn tile<S: Simd, const LANES: usize, const ROWS: usize>(&mut self, row: usize, column: usize) -> usize {
-        let Source { cells, offsets, pitch, weights } = self.source;
-        let mut sums = [[Lane([T::zero(); LANE]); LANES]; ROWS];
-        let start = row * pitch + column;
-        for (&offset, &weight) in offsets.iter().zip(weights) {
-            for r in 0..ROWS {
-                let cells = &cells[start + offset + r * pitch..][..LANES * LANE];
-                for v in 0..LANES {
-                    sums[r][v] = sums[r][v].plus::<S>(weight, &cells[v * LANE..(v + 1) * LANE]);
-                }
-            }
-        }
-        let columns = (LANES * LANE).min(self.width - column);
-        for r in 0..ROWS {
-            let line = &mut self.output[(row + r) * self.width + column..][..columns];
-            for v in 0..LANES {
-                let sums = &sums[r][v].0;
-                match line.get_mut(v * LANE..(v + 1) * LANE) {
-                    Some(whole) => whole.copy_from_slice(sums),
-                    None if v * LANE < columns => copy_short(&mut line[v * LANE..], &sums[..columns - v * LANE]),
-                    None => {}
-                }
-            }
-        }
-        ROWS
     }
 }
