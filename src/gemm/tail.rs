@@ -39,11 +39,7 @@ pub(crate) fn multiply_tail<T: Element>(operands: Operands<'_, T>, store: Store,
     let mut sums = [[[T::zero(); WIDTH]; 2]; MAX_TAIL];
     arch().dispatch(Tail { operands, next, lanes, sums: &mut sums });
     for ((column, lane), to) in c.indexed_iter_mut() {
-        let sum = sums[lane][column / columns][column % columns];
-        *to = match store {
-            Store::Overwrite => sum,
-            Store::Add => *to + sum,
-        };
+        store.put(to, sums[lane][column / columns][column % columns]);
     }
 }
 

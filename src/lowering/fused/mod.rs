@@ -82,7 +82,7 @@ impl<'a, T: Element> Task<'a, '_, T> {
         let flat = image.to_slice();
         for row in (0..depth).step_by(layout.block_rows) {
             let rows = row..(row + layout.block_rows).min(depth);
-            let store = if row == 0 { Store::Overwrite } else { Store::Add };
+            let store = Store::after(row);
             match (&layout.image, flat) {
                 (Some(whole), Some(flat)) => {
                     let origin = self.region().first;

@@ -1,5 +1,7 @@
 //! The sizes of the Winograd algorithm: which scheme, how tiles are taken together, and what lies where.
 
+use std::ops::RangeInclusive;
+
 use super::transform::{Scheme, TAPS, WIDTH};
 use crate::geometry::{Axis, ConvGeometry};
 use crate::lowering::lanes::{Lanes, Vector};
@@ -17,8 +19,17 @@ const SLAB_BYTES: usize = 96 << 10;
 /// Tiles of one batch, at the most: the lanes of the widest microkernel.
 const MAX_TILES: usize = 64;
 
-/// Tiles of an image up to which output channels lie on the lanes.
-const FEW_TILES: usize = 10;
+/// Output channels lie on the lanes, where no lane is empty, for so many tiles of an image and fewer. With more,
+/// empty lanes are few, and outputs need not be turned.
+const FEW_TILES: usize = 256;
+
+/// Unless the transformed weights come from memory, and are used for so few tiles only that they are waited for: a
+/// register of tiles takes weights slowly and evenly.
+const FAR_WEIGHT_BYTES: usize = 24 << 20;
+const TILES_FOR_FAR_WEIGHTS: RangeInclusive<usize> = 11..=32;
+
+/// Input channels of a pass: fewer would transform outputs too often.
+const MIN_PASS: usize = 128;
 
 /// Everything that is known before the arrays come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +56,8 @@ pub(crate) struct Layout {
     pub held: usize,
     /// Elements between two values of the transformed inputs.
     pub value_step: usize,
+    /// Input channels that are transformed together. Outputs are linear in them: those of later passes are added.
+    pub pass: usize,
     /// Input channels that are in the slab at a time.
     pub slab_channels: usize,
     pub slab: Slab,
@@ -66,15 +79,25 @@ impl Layout {
     /// for each.
     pub fn new(geometry: &ConvGeometry, scheme: Scheme, vector: Vector, workspace_bytes: usize) -> Self {
         let tiles = tile_geometry(geometry, scheme);
-        let lanes = if tiles.windows() <= FEW_TILES { Lanes::Channels } else { Lanes::Windows };
+        let weights = scheme.products() * geometry.group_out_channels() * geometry.group_in_channels() * vector.size;
+        let are_far = weights > FAR_WEIGHT_BYTES;
+        let few = tiles.windows() <= FEW_TILES && !(are_far && TILES_FOR_FAR_WEIGHTS.contains(&tiles.windows()));
+        let ins = geometry.group_in_channels();
+        let most_passes = if few && are_far { (ins / MIN_PASS).max(1) } else { 1 };
         let mut most = MAX_TILES;
         loop {
-            let lanes = if most < WIDTH { Lanes::Channels } else { lanes };
-            let layout = Self::within(geometry, (scheme, tiles.clone(), lanes), vector, most);
-            if layout.slot_len().saturating_mul(vector.size) <= workspace_bytes || most == 1 {
+            let lanes = if few || most < WIDTH { Lanes::Channels } else { Lanes::Windows };
+            let layouts = (1..=most_passes).map(|passes| {
+                Self::within(geometry, (scheme, tiles.clone(), lanes), vector, (most, ins.div_ceil(passes)))
+            });
+            let fits = |layout: &Self| layout.slot_len().saturating_mul(vector.size) <= workspace_bytes;
+            if let Some(layout) = { layouts }.find(|layout| fits(layout) || most == 1) {
                 return layout;
             }
-            most = if most > WIDTH { most - WIDTH } else { most / 2 };
+            most = match lanes {
+                Lanes::Windows => most - WIDTH,
+                Lanes::Channels => most - most.div_ceil(8),
+            };
         }
     }
 
@@ -82,12 +105,12 @@ impl Layout {
         g: &ConvGeometry,
         (scheme, tiles, lanes): (Scheme, ConvGeometry, Lanes),
         vector: Vector,
-        most: usize,
+        (most, pass): (usize, usize),
     ) -> Self {
         let threads = parallel::threads();
         let (outputs, products) = (scheme.outputs(), scheme.products());
         let [_, tile_rows, tile_columns] = tiles.axes.map(|axis| axis.output);
-        let (ins, outs) = (g.group_in_channels(), g.group_out_channels());
+        let outs = g.group_out_channels();
 
         let images = (g.batch * g.groups * tiles.axes[0].output).max(1);
         let wanted = if threads > 1 { (2 * threads).div_ceil(images) } else { 1 };
@@ -116,11 +139,11 @@ impl Layout {
         let cells = row_geometry(&tiles, scheme);
         let dims = slab_dims(&cells, 1, slab_rows);
         let channel_len: usize = dims.iter().product();
-        let slab_channels = (SLAB_BYTES / (channel_len * vector.size)).clamp(1, ins.max(1));
+        let slab_channels = (SLAB_BYTES / (channel_len * vector.size)).clamp(1, pass.max(1));
         let slab = Slab::new(&cells, dims);
         let slack = 64 / vector.size;
         // Transforms store whole lanes, whatever the number of tiles.
-        let value_step = ins * held + WIDTH;
+        let value_step = pass * held + WIDTH;
         let kept =
             (group * batch.next_multiple_of(if lanes == Lanes::Windows { WIDTH } else { 1 })).next_multiple_of(WIDTH);
         let parts = [
@@ -142,6 +165,7 @@ impl Layout {
             kept,
             held,
             value_step,
+            pass: pass.max(1),
             slab_channels,
             slab,
             parts,

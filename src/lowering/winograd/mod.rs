@@ -14,9 +14,9 @@ pub(crate) use transform::Scheme;
 
 use std::ops::Range;
 
-use ndarray::{ArrayView2, ArrayView4, ArrayView5, ArrayViewMut2, ArrayViewMut3, Axis, s};
+use ndarray::{ArrayView2, ArrayView4, ArrayView5, ArrayViewMut1, ArrayViewMut2, ArrayViewMut3, Axis, s};
 
-use self::tiles::{interleave, split};
+use self::tiles::{TURNED, interleave, split, turn};
 use self::transform::{Direction, Planes, WIDTH, transform};
 use super::lanes::Lanes;
 use super::patches::segments;
@@ -33,13 +33,10 @@ use crate::parallel;
 /// roundings, so that sums must be shorter than elsewhere to stay within the accuracy that is promised.
 const DEPTH: usize = 64;
 
-/// Ranges of input channels, of about the same length.
+/// Ranges of so many input channels, of about the same length.
 fn depth_blocks(channels: usize) -> impl Iterator<Item = (Range<usize>, Store)> {
     let length = channels.div_ceil(channels.div_ceil(DEPTH).max(1)).max(1);
-    (0..channels).step_by(length).map(move |start| {
-        let store = if start == 0 { Store::Overwrite } else { Store::Add };
-        (start..(start + length).min(channels), store)
-    })
+    (0..channels).step_by(length).map(move |start| (start..(start + length).min(channels), Store::after(start)))
 }
 
 /// The kernels `[OC, C/g · 9]`, transformed and packed: by group and tile of channels, then by value of the
@@ -149,10 +146,14 @@ impl<T: Element> Task<'_, '_, T> {
         let first_row = self.place[1] / layout.scheme.outputs();
         for start in (0..all).step_by(layout.batch) {
             let tiles = start..(start + layout.batch).min(all);
-            self.transform_input(image, (first_row, tiles.clone()), &mut parts);
-            match layout.lanes {
-                Lanes::Windows => self.multiply_by_tiles(tiles, &mut parts),
-                Lanes::Channels => self.multiply_by_channels(tiles, &mut parts),
+            let ins = self.geometry.group_in_channels();
+            for first in (0..ins).step_by(layout.pass) {
+                let inputs = first..(first + layout.pass).min(ins);
+                self.transform_input(image, (first_row, tiles.clone()), inputs.clone(), &mut parts);
+                match layout.lanes {
+                    Lanes::Windows => self.multiply_by_tiles(tiles.clone(), inputs, &mut parts),
+                    Lanes::Channels => self.multiply_by_channels(tiles.clone(), inputs, &mut parts),
+                }
             }
         }
     }
@@ -163,12 +164,12 @@ impl<T: Element> Task<'_, '_, T> {
         &self,
         image: ArrayView4<'_, T>,
         (first_row, tiles): (usize, Range<usize>),
+        inputs: Range<usize>,
         parts: &mut Parts<'_, T>,
     ) {
         let layout = self.layout;
         let (g, slab, step) = (&layout.tiles, &layout.slab, layout.scheme.outputs());
         let [_, tile_rows, columns] = g.axes.map(|axis| axis.output);
-        let ins = g.group_in_channels();
         let (top, bottom) = (tiles.start / columns, (tiles.end - 1) / columns + 1);
         let region = Region { first: [self.place[0], first_row + top], count: [1, bottom - top] };
         let plane = (self.place[0] * tile_rows + first_row) * columns;
@@ -179,8 +180,8 @@ impl<T: Element> Task<'_, '_, T> {
                 .map(move |segment| (segment.place, segment.oh - first_row - top, segment.windows.start))
         };
         let (held, lanes) = (layout.held, tiles.len().next_multiple_of(WIDTH));
-        for first in (0..ins).step_by(layout.slab_channels) {
-            let channels = first..(first + layout.slab_channels).min(ins);
+        for first in inputs.clone().step_by(layout.slab_channels) {
+            let channels = first..(first + layout.slab_channels).min(inputs.end);
             fill_slab(&layout.rows_of_tiles, slab, image, (channels.clone(), region), parts.slab);
             for (place, channel) in channels.enumerate() {
                 for (tiles, row, column) in rows() {
@@ -197,14 +198,14 @@ impl<T: Element> Task<'_, '_, T> {
                 let from = Planes { step: lanes, tiles: lanes };
                 // Of fewer tiles than a lane has, the rest is overwritten by the next channel.
                 let to = Planes { step: layout.value_step, tiles: lanes };
-                let transformed = &mut parts.transformed[channel * held..];
+                let transformed = &mut parts.transformed[(channel - inputs.start) * held..];
                 transform(layout.scheme, Direction::Input, (&*parts.cells, from), (transformed, to));
             }
         }
     }
 
     /// Tiles on the lanes.
-    fn multiply_by_tiles(&mut self, tiles: Range<usize>, parts: &mut Parts<'_, T>) {
+    fn multiply_by_tiles(&mut self, tiles: Range<usize>, inputs: Range<usize>, parts: &mut Parts<'_, T>) {
         let (layout, kernel) = (self.layout, Kernel::<T>::best());
         let (ins, products) = (self.geometry.group_in_channels(), layout.scheme.products());
         let held = layout.held;
@@ -219,12 +220,12 @@ impl<T: Element> Task<'_, '_, T> {
                     let sums = &mut parts.products[value * layout.kept + start * held..][..columns * held];
                     let sums = ArrayViewMut2::from_shape((columns, held), sums).expect("the products of these tiles");
                     for (tile, mut part) in blocks(sums.slice_move(s![.., ..lanes]), Axis(1), kernel.lanes()) {
-                        for (range, store) in depth_blocks(ins) {
+                        for (range, store) in depth_blocks(inputs.len()) {
                             let operands = Operands {
                                 k: range.len(),
                                 left: &parts.transformed[value * layout.value_step + range.start * held + tile..],
                                 left_step: held,
-                                right: &weights[(value * ins + range.start) * columns..],
+                                right: &weights[(value * ins + inputs.start + range.start) * columns..],
                                 right_step: columns,
                             };
                             kernel.run(operands, store, part.view_mut());
@@ -236,13 +237,18 @@ impl<T: Element> Task<'_, '_, T> {
             transform(layout.scheme, Direction::Output, (&*parts.products, planes), (&mut *parts.outputs, planes));
             for channel in 0..count {
                 let outputs = &parts.outputs[channel * held..];
-                self.store_tiles(group + channel, tiles.clone(), outputs, (planes.step, 1));
+                self.store_tiles(
+                    group + channel,
+                    tiles.clone(),
+                    outputs,
+                    ((planes.step, 1), Store::after(inputs.start)),
+                );
             }
         }
     }
 
     /// Channels on the lanes.
-    fn multiply_by_channels(&mut self, tiles: Range<usize>, parts: &mut Parts<'_, T>) {
+    fn multiply_by_channels(&mut self, tiles: Range<usize>, inputs: Range<usize>, parts: &mut Parts<'_, T>) {
         let (layout, kernel) = (self.layout, Kernel::<T>::best());
         let (ins, products) = (self.geometry.group_in_channels(), layout.scheme.products());
         let channels = self.piece.nrows();
@@ -253,37 +259,44 @@ impl<T: Element> Task<'_, '_, T> {
                 let sums = &mut parts.products[value * layout.kept..][..tiles.len() * width];
                 let sums =
                     ArrayViewMut2::from_shape((tiles.len(), width), sums).expect("the products of these channels");
-                for (first, sums) in blocks(sums, Axis(1), kernel.lanes()) {
+                for (first, mut sums) in blocks(sums, Axis(1), kernel.lanes()) {
                     let lanes = sums.ncols();
                     let left = &self.weights[(self.first + group + first) * ins * products + value * ins * lanes..];
-                    for (start, mut tile) in blocks(sums, Axis(0), kernel.columns()) {
-                        for (range, store) in depth_blocks(ins) {
-                            let right =
-                                &parts.transformed[value * layout.value_step + range.start * layout.held + start..];
+                    for (range, store) in depth_blocks(inputs.len()) {
+                        let left = &left[(inputs.start + range.start) * lanes..];
+                        let transformed = &parts.transformed[value * layout.value_step + range.start * layout.held..];
+                        for (start, tile) in blocks(sums.view_mut(), Axis(0), kernel.columns()) {
                             let operands = Operands {
                                 k: range.len(),
-                                left: &left[range.start * lanes..],
+                                left,
                                 left_step: lanes,
-                                right,
+                                right: &transformed[start..],
                                 right_step: layout.held,
                             };
-                            kernel.run(operands, store, tile.view_mut());
+                            kernel.run(operands, store, tile);
                         }
                     }
                 }
             }
             let planes = Planes { step: layout.kept, tiles: tiles.len() * width };
             transform(layout.scheme, Direction::Output, (&*parts.products, planes), (&mut *parts.outputs, planes));
-            for channel in 0..count {
-                let outputs = &parts.outputs[channel..];
-                self.store_tiles(group + channel, tiles.clone(), outputs, (planes.step, width));
+            let store = Store::after(inputs.start);
+            for first in (0..count).step_by(TURNED) {
+                let channels = group + first..group + count.min(first + TURNED);
+                self.store_turned(channels, tiles.clone(), &parts.outputs[first..], ((planes.step, width), store));
             }
         }
     }
 
-    /// Writes the outputs of one channel's tiles, of which those beyond the edge are dropped. Output `i` of
-    /// tile `t` is at `i · steps.0 + t · steps.1`.
-    fn store_tiles(&mut self, channel: usize, tiles: Range<usize>, outputs: &[T], steps: (usize, usize)) {
+    /// Writes the outputs of one channel's tiles, or adds to what is there; those beyond the edge are dropped.
+    /// Output `i` of tile `t` is at `i · steps.0 + t · steps.1`.
+    fn store_tiles(
+        &mut self,
+        channel: usize,
+        tiles: Range<usize>,
+        outputs: &[T],
+        (steps, store): ((usize, usize), Store),
+    ) {
         let side = self.layout.scheme.outputs();
         let [_, _, columns] = self.layout.tiles.axes.map(|axis| axis.output);
         let width = self.geometry.axes[2].output;
@@ -298,14 +311,51 @@ impl<T: Element> Task<'_, '_, T> {
                 let place = (row * side + i) * width + column * side;
                 let from = &outputs[i * side * steps.0 + (start - tiles.start) * steps.1..];
                 match channel.as_slice_mut().map(|line| &mut line[place..place + cells]) {
-                    Some(line) if side == 4 => interleave::<T, 4>(line, from, steps),
-                    Some(line) => interleave::<T, 2>(line, from, steps),
+                    Some(line) if side == 4 => interleave::<T, 4>(line, from, steps, store),
+                    Some(line) => interleave::<T, 2>(line, from, steps, store),
                     None => channel.slice_mut(s![place..place + cells]).iter_mut().enumerate().for_each(|(x, to)| {
-                        *to = from[x % side * steps.0 + x / side * steps.1];
+                        store.put(to, from[x % side * steps.0 + x / side * steps.1]);
                     }),
                 }
             }
             start += count;
+        }
+    }
+
+    /// The same for some channels at once, at most [`TURNED`], which lie side by side in `outputs`.
+    fn store_turned(
+        &mut self,
+        channels: Range<usize>,
+        tiles: Range<usize>,
+        outputs: &[T],
+        (steps, store): ((usize, usize), Store),
+    ) {
+        if self.piece.strides()[1] != 1 {
+            for (offset, channel) in channels.enumerate() {
+                self.store_tiles(channel, tiles.clone(), &outputs[offset..], (steps, store));
+            }
+            return;
+        }
+        let side = self.layout.scheme.outputs();
+        let columns = self.layout.tiles.axes[2].output;
+        let width = self.geometry.axes[2].output;
+        let rows = self.piece.ncols() / width;
+        let count = channels.len();
+        let mut piece = self.piece.slice_mut(s![channels, ..]);
+        let mut rest = piece.axis_iter_mut(Axis(0));
+        let mut lines: [&mut [T]; TURNED] =
+            std::array::from_fn(|_| rest.next().and_then(ArrayViewMut1::into_slice).unwrap_or_default());
+        for (place, tile) in tiles.enumerate() {
+            let (row, column) = (tile / columns * side, tile % columns * side);
+            for i in 0..side.min(rows - row) {
+                let from = &outputs[i * side * steps.0 + place * steps.1..];
+                let start = (row + i) * width + column;
+                let cells = start..start + side.min(width - column);
+                match side {
+                    4 => turn::<T, 4>(&mut lines[..count], cells, from, (steps.0, store)),
+                    _ => turn::<T, 2>(&mut lines[..count], cells, from, (steps.0, store)),
+                }
+            }
         }
     }
 }

@@ -120,26 +120,36 @@ impl<T: Element> Lane<T> {
         self.map2(self, |a, _| a * factor)
     }
 
+    /// `self + factor · other`, in one instruction where the processor has it.
+    #[inline(always)]
+    fn plus_times<S: Simd>(self, factor: f64, other: Self) -> Self {
+        let factor = T::from_f64(factor);
+        match S::IS_SCALAR {
+            true => self.map2(other, |a, b| a + factor * b),
+            false => self.map2(other, |a, b| factor.mul_add(b, a)),
+        }
+    }
+
     const ZERO: fn() -> Self = || Self([T::zero(); WIDTH]);
 }
 
 /// `Bᵀ` along one axis. Entries beyond the scheme's side are not read or meant.
 #[inline(always)]
-fn input_axis<T: Element>(scheme: Scheme, d: [Lane<T>; MAX_SIDE]) -> [Lane<T>; MAX_SIDE] {
+fn input_axis<S: Simd, T: Element>(scheme: Scheme, d: [Lane<T>; MAX_SIDE]) -> [Lane<T>; MAX_SIDE] {
     match scheme {
         Scheme::F2 => {
             [d[0].minus(d[2]), d[1].plus(d[2]), d[2].minus(d[1]), d[3].minus(d[1]), Lane::ZERO(), Lane::ZERO()]
         }
         Scheme::F4 => {
-            let (near, near_odd) = (d[4].minus(d[2].times(2.0)), d[3].minus(d[1].times(2.0)).times(FRAC_1_SQRT_2));
-            let (far, far_odd) = (d[4].minus(d[2].times(0.5)), d[3].minus(d[1].times(0.5)).times(SQRT_2));
+            let (near, near_odd) = (d[4].plus_times::<S>(-2.0, d[2]), d[3].plus_times::<S>(-2.0, d[1]));
+            let (far, far_odd) = (d[4].plus_times::<S>(-0.5, d[2]), d[3].plus_times::<S>(-0.5, d[1]));
             [
-                d[0].plus(d[4]).minus(d[2].times(2.5)),
-                near.plus(near_odd),
-                near.minus(near_odd),
-                far.plus(far_odd),
-                far.minus(far_odd),
-                d[1].plus(d[5]).minus(d[3].times(2.5)),
+                d[0].plus(d[4]).plus_times::<S>(-2.5, d[2]),
+                near.plus_times::<S>(FRAC_1_SQRT_2, near_odd),
+                near.plus_times::<S>(-FRAC_1_SQRT_2, near_odd),
+                far.plus_times::<S>(SQRT_2, far_odd),
+                far.plus_times::<S>(-SQRT_2, far_odd),
+                d[1].plus(d[5]).plus_times::<S>(-2.5, d[3]),
             ]
         }
     }
@@ -147,7 +157,7 @@ fn input_axis<T: Element>(scheme: Scheme, d: [Lane<T>; MAX_SIDE]) -> [Lane<T>; M
 
 /// `Aᵀ` along one axis: as many values as a tile has outputs, then zeros.
 #[inline(always)]
-fn output_axis<T: Element>(scheme: Scheme, m: [Lane<T>; MAX_SIDE]) -> [Lane<T>; MAX_SIDE] {
+fn output_axis<S: Simd, T: Element>(scheme: Scheme, m: [Lane<T>; MAX_SIDE]) -> [Lane<T>; MAX_SIDE] {
     let zero = Lane::ZERO();
     let (near, near_odd) = (m[1].plus(m[2]), m[1].minus(m[2]));
     match scheme {
@@ -157,9 +167,9 @@ fn output_axis<T: Element>(scheme: Scheme, m: [Lane<T>; MAX_SIDE]) -> [Lane<T>; 
             let (far, far_odd) = (m[3].plus(m[4]), m[3].minus(m[4]));
             [
                 m[0].plus(near).plus(far),
-                near_odd.times(FRAC_1_SQRT_2).plus(far_odd.times(SQRT_2)),
-                near.times(0.5).plus(far.times(2.0)),
-                near_odd.times(FRAC_1_SQRT_2 / 2.0).plus(far_odd.times(2.0 * SQRT_2)).plus(m[5]),
+                near_odd.times(FRAC_1_SQRT_2).plus_times::<S>(SQRT_2, far_odd),
+                near.times(0.5).plus_times::<S>(2.0, far),
+                m[5].plus_times::<S>(FRAC_1_SQRT_2 / 2.0, near_odd).plus_times::<S>(2.0 * SQRT_2, far_odd),
                 zero,
                 zero,
             ]
@@ -186,16 +196,20 @@ pub(super) enum Direction {
 
 /// The transform along one axis.
 #[inline(always)]
-fn one_axis<T: Element>(scheme: Scheme, direction: Direction, values: [Lane<T>; MAX_SIDE]) -> [Lane<T>; MAX_SIDE] {
+fn one_axis<S: Simd, T: Element>(
+    scheme: Scheme,
+    direction: Direction,
+    values: [Lane<T>; MAX_SIDE],
+) -> [Lane<T>; MAX_SIDE] {
     match direction {
-        Direction::Input => input_axis(scheme, values),
-        Direction::Output => output_axis(scheme, values),
+        Direction::Input => input_axis::<S, T>(scheme, values),
+        Direction::Output => output_axis::<S, T>(scheme, values),
     }
 }
 
 /// Transforms the columns of each tile of `from`, then its rows.
 #[inline(always)]
-fn both_axes<T: Element>(
+fn both_axes<S: Simd, T: Element>(
     scheme: Scheme,
     direction: Direction,
     (from, source): (&[T], Planes),
@@ -213,11 +227,11 @@ fn both_axes<T: Element>(
             for (i, value) in column[..side].iter_mut().enumerate() {
                 *value = Lane::load(&from[(i * side + j) * source.step + tile..]);
             }
-            half[j] = one_axis(scheme, direction, column);
+            half[j] = one_axis::<S, T>(scheme, direction, column);
         }
         for i in 0..kept {
             let row = [half[0][i], half[1][i], half[2][i], half[3][i], half[4][i], half[5][i]];
-            let row = one_axis(scheme, direction, row);
+            let row = one_axis::<S, T>(scheme, direction, row);
             for (j, value) in row[..kept].iter().enumerate() {
                 value.store(&mut to[(i * kept + j) * target.step + tile..]);
             }
@@ -250,10 +264,10 @@ impl<T: Element> WithSimd for Transform<'_, T> {
     fn with_simd<S: Simd>(self, _: S) {
         let Self { scheme, direction, from, to } = self;
         match (scheme, direction) {
-            (Scheme::F2, Direction::Input) => both_axes(Scheme::F2, Direction::Input, from, to),
-            (Scheme::F4, Direction::Input) => both_axes(Scheme::F4, Direction::Input, from, to),
-            (Scheme::F2, Direction::Output) => both_axes(Scheme::F2, Direction::Output, from, to),
-            (Scheme::F4, Direction::Output) => both_axes(Scheme::F4, Direction::Output, from, to),
+            (Scheme::F2, Direction::Input) => both_axes::<S, T>(Scheme::F2, Direction::Input, from, to),
+            (Scheme::F4, Direction::Input) => both_axes::<S, T>(Scheme::F4, Direction::Input, from, to),
+            (Scheme::F2, Direction::Output) => both_axes::<S, T>(Scheme::F2, Direction::Output, from, to),
+            (Scheme::F4, Direction::Output) => both_axes::<S, T>(Scheme::F4, Direction::Output, from, to),
         }
     }
 }
