@@ -45,6 +45,8 @@ use crate::rank::{Rank, Shape, Tensor, TensorRef};
 #[derive(Debug, Clone)]
 pub struct ConvPlan<T: Element, const D: usize> {
     engine: Engine,
+    /// What callers call that which the plan is run on.
+    source: &'static str,
     weights: Weights<'static, T>,
     bias: Option<Array1<T>>,
     workspace_len: usize,
@@ -65,7 +67,7 @@ where
         options: &ConvOptions<D>,
     ) -> Result<Self> {
         let geometry = options.geometry(input_shape.as_ref(), weight.shape())?;
-        Self::new(Engine::new::<T, D>(geometry, Pass::Forward, options)?, weight, bias)
+        Self::new(Engine::new::<T, D>(geometry, Pass::Forward, options)?, "input", weight, bias)
     }
 
     /// A plan of [`conv_transpose`](crate::conv_transpose): `weight` is `[C, OC/g, *k]`, `bias` `[OC]`.
@@ -79,7 +81,7 @@ where
         options: &ConvOptions<D>,
     ) -> Result<Self> {
         let geometry = options.transposed_geometry(input_shape.as_ref(), weight.shape())?;
-        Self::new(Engine::new::<T, D>(geometry, Pass::InputGrad, options)?, weight, bias)
+        Self::new(Engine::new::<T, D>(geometry, Pass::InputGrad, options)?, "input", weight, bias)
     }
 
     /// A plan of [`conv_input_grad`](crate::conv_input_grad): it is run on the output's gradient.
@@ -90,14 +92,19 @@ where
     pub fn input_grad(input_shape: Shape<D>, weight: &TensorRef<T, D>, options: &ConvOptions<D>) -> Result<Self> {
         options.without_activation()?;
         let geometry = options.geometry(input_shape.as_ref(), weight.shape())?;
-        Self::new(Engine::new::<T, D>(geometry, Pass::InputGrad, options)?, weight, None)
+        Self::new(Engine::new::<T, D>(geometry, Pass::InputGrad, options)?, "grad_output", weight, None)
     }
 
-    fn new(engine: Engine, weight: &TensorRef<T, D>, bias: Option<&ArrayRef1<T>>) -> Result<Self> {
+    fn new(
+        engine: Engine,
+        source: &'static str,
+        weight: &TensorRef<T, D>,
+        bias: Option<&ArrayRef1<T>>,
+    ) -> Result<Self> {
         engine.check_bias(bias.map(|bias| bias.len()))?;
         let weights = engine.weights(<[usize; D]>::widen(weight.view())).into_owned();
         let workspace_len = engine.workspace::<T>().len();
-        Ok(Self { engine, weights, bias: bias.map(|bias| bias.to_owned()), workspace_len })
+        Ok(Self { engine, source, weights, bias: bias.map(|bias| bias.to_owned()), workspace_len })
     }
 
     /// The shape of what [`run`](Self::run) takes.
@@ -149,7 +156,7 @@ where
     /// # Errors
     /// [`Error::Shape`] or [`Error::WorkspaceLength`] if an argument has the wrong size.
     pub fn run_into(&self, input: &TensorRef<T, D>, output: &mut TensorRef<T, D>, workspace: &mut [T]) -> Result<()> {
-        check_shape("input", D, self.engine.source_shape(), input.shape())?;
+        check_shape(self.source, D, self.engine.source_shape(), input.shape())?;
         check_shape("output", D, self.engine.target_shape(), output.shape())?;
         check_workspace(self.workspace_len, workspace)?;
         let (source, target) = (<[usize; D]>::widen(input.view()), <[usize; D]>::widen(output.view_mut()));

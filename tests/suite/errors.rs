@@ -191,7 +191,16 @@ fn gradients_and_inputs_of_another_shape() {
         let shape = Error::Shape { what: "grad_output", expected: expected.clone(), found: found.to_vec() };
         assert_eq!(convgemm::conv2d_input_grad(INPUT, &w, &dy, &options()), Err(shape.clone()));
         assert_eq!(convgemm::conv2d_weight_grad(&x, WEIGHT, &dy, &options()), Err(shape.clone()));
+        let plan = ConvPlan::input_grad(INPUT, &w, &options()).unwrap();
+        assert_eq!(plan.run(&dy), Err(shape.clone()));
         contains(&shape.to_string(), &["grad_output", "[2, 4, 3, 5]", &format!("{found:?}")]);
+    }
+    let turned = Array4::<f32>::zeros([6, 4, 3, 3]);
+    for plan in
+        [ConvPlan::conv(INPUT, &w, None, &options()), ConvPlan::conv_transpose(INPUT, &turned, None, &options())]
+    {
+        let refused = plan.unwrap().run(&Array4::zeros([2, 6, 5, 6]));
+        assert!(matches!(refused, Err(Error::Shape { what: "input", .. })), "{refused:?}");
     }
     let plan = WeightGradPlan::<f32, 2>::conv(INPUT, WEIGHT, &options()).unwrap();
     let refused = plan.run(&Array4::zeros([2, 6, 5, 6]), &Array4::zeros([2, 4, 3, 5]));

@@ -62,6 +62,10 @@ fn arrays_that_do_not_fit_each_other_are_refused_with_their_numbers() {
         (&["--input", "x.npy", "--weight", "w.npy", "--groups", "3"], "groups"),
         (&["--op", "weight-grad", "--input", "x.npy", "--weight", "w.npy", "--grad-output", "x.npy"], "shape"),
         (&["--op", "input-grad", "--input", "x.npy", "--weight", "w.npy", "--grad-output", "line.npy"], "3 axes"),
+        (
+            &["--op", "input-grad", "--input", "x.npy", "--weight", "w.npy", "--grad-output", "x.npy"],
+            "error: grad_output has shape [1, 4, 6, 6], expected [1, 2, 4, 4]",
+        ),
         (&["--op", "conv-transpose", "--input", "x.npy", "--weight", "w.npy"], "input has 4 channels, the transposed"),
         (&["--op", "fold", "--input", "x.npy", "--kernel", "2", "--output-size", "3,3"], "fold needs [N, C·kernel, L]"),
         (&["--op", "fold", "--input", "line.npy", "--kernel", "2", "--output-size", "4,4"], "columns"),
