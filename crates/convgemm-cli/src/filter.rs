@@ -135,11 +135,13 @@ impl FilterArgs {
 
     fn filter(&self) -> Result<Filter> {
         ensure!(self.gain.is_finite(), "--gain is {}, it must be a finite number", self.gain);
+        let stride = for_axes("--stride", &self.stride.0)?;
+        ensure!(!stride.contains(&0), "--stride is 0, it must be at least 1");
         Ok(Filter {
             kernel: Kernel::parse(&self.kernel)?,
             flipped: self.mode == Mode::Convolve,
             border: self.border.0,
-            stride: for_axes("--stride", &self.stride.0)?,
+            stride,
             algorithm: self.algorithm,
             backend: self.backend,
             gray: self.gray,

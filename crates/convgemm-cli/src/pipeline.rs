@@ -1,6 +1,6 @@
 //! From a picture to a filtered picture: planes, a plan, and the way back to samples.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use convgemm::{Algorithm, Backend, ConvOptions, ConvPlan, PadMode, Padding};
 use ndarray::{Array4, ArrayView4, Axis};
 
@@ -72,14 +72,14 @@ impl Filter {
             .algorithm(algorithm)
             .backend(self.backend);
         let (height, width) = (picture.height, picture.width);
-        ConvPlan::conv([batch, 1, height, width], &weight, None, &options).with_context(|| {
-            let other = if self.border.is_some_and(|border| border != PadMode::Replicate) {
-                " (a border of replicate fits any picture)"
-            } else {
-                ""
+        ConvPlan::conv([batch, 1, height, width], &weight, None, &options).map_err(|error| {
+            let other = match error {
+                convgemm::Error::PaddingTooWide { .. } => " (a border of replicate fits any picture)",
+                _ => "",
             };
             let size = lengths(self.kernel.cells.shape());
-            format!("kernel {} of {size} on {width} × {height} pixels{other}", self.kernel.name)
+            let job = format!("kernel {} of {size} on {width} × {height} pixels{other}", self.kernel.name);
+            anyhow::Error::new(error).context(job)
         })
     }
 

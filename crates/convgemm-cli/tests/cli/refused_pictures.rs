@@ -185,13 +185,14 @@ fn several_pictures_do_not_fit_one_file() {
 fn options_that_make_no_sense_are_refused() {
     let job = ["x.png", "-k", "edge", "-o", "y.png"];
     for (options, reason) in [
-        (&["--stride", "0"][..], "stride"),
+        (&["--stride", "0"][..], "error: --stride is 0, it must be at least 1\n"),
+        (&["--stride", "2,0"], "error: --stride is 0, it must be at least 1\n"),
         (&["--stride", "1,2,3"], "--stride has 3 entries"),
         (&["--stride", "half"], "whole numbers separated by commas"),
         (&["--border", "mirror"], "[possible values: reflect, zeros, replicate, circular, none]"),
         (&["--mode", "both"], "[possible values: correlate, convolve]"),
         (&["--algorithm", "magic"], "[possible values: auto, direct, im2col"),
-        (&["--algorithm", "pointwise"], "algorithm pointwise cannot do this"),
+        (&["--algorithm", "pointwise"], "on 7 × 5 pixels: algorithm pointwise cannot do this"),
         (&["--backend", "magic"], "[possible values: auto, gemm, openblas]"),
         (&["--signed", "--absolute"], "cannot be used with"),
         (&["--gain", "nan"], "finite"),
