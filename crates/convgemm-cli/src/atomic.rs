@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use tempfile::NamedTempFile;
 
+use crate::stale;
+
 /// A file to be written: opened before the work starts, so that a place that cannot be written is known
 /// early, and moved over its name when all of it is there.
 pub struct Output {
@@ -52,13 +54,13 @@ impl Output {
         if !folder.is_dir() {
             bail!("there is no folder {}", folder.display());
         }
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".convgemm-").suffix(".tmp");
-        let new_file = new_file_permissions();
-        if let Some(permissions) = existing.map(|found| found.permissions()).or(new_file) {
-            builder.permissions(permissions);
-        }
-        let temporary = builder.tempfile_in(folder).map_err(plain)?;
+        let permissions = existing.map(|found| found.permissions()).or_else(new_file_permissions);
+        let temporary = stale::temporary(folder, |builder| {
+            if let Some(permissions) = permissions {
+                builder.permissions(permissions);
+            }
+        });
+        let temporary = temporary.map_err(plain)?;
         Ok(Target::Replace { temporary, path })
     }
 

@@ -26,6 +26,7 @@ mod picture;
 mod pipeline;
 mod protocol;
 mod run;
+mod stale;
 mod worker;
 
 use std::io::{Write, stderr};
