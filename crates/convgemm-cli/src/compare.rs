@@ -32,7 +32,10 @@ pub struct Comparison {
     width: usize,
     height: usize,
     channels: usize,
+    // The report of the job has these two.
+    #[serde(skip)]
     kernel: String,
+    #[serde(skip)]
     threads: usize,
     backend: String,
     flops: f64,

@@ -1,29 +1,28 @@
 //! `convgemm filter`: pictures filtered with a kernel.
 
-use std::collections::HashMap;
-use std::path::{MAIN_SEPARATOR, Path, PathBuf};
-use std::time::Instant;
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use convgemm::{Algorithm, Backend, PadMode};
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
+use serde::Serialize;
 
 use crate::args::{Sizes, ThreadArgs, algorithm, backend};
-use crate::atomic::Output;
 use crate::case::for_axes;
 use crate::compare::Comparison;
+use crate::jobs::{Filtered, Job, jobs};
 use crate::kernels::Kernel;
-use crate::output::{self, print, print_json};
+use crate::output::{print, print_json};
 use crate::picture::{Picture, Tone};
 use crate::pipeline::Filter;
 
 /// Filter pictures with a kernel
 ///
 /// Reads PNG and JPEG, gray or colour, 8 or 16 bits, upright as their EXIF data says, and writes PNG of
-/// the same depth. Samples are taken as they are stored (no gamma is undone) and scaled to 0 for black and
+/// the same depth (or JPEG, if the output's name says so). Samples are taken as they are stored (no gamma is undone) and scaled to 0 for black and
 /// 1 for white; each colour channel is filtered by itself, opacity is kept as it is. What the result has
 /// outside 0 to 1 is cut off (--clip), unless --absolute or --signed is given.
 #[derive(Debug, Args)]
@@ -41,8 +40,8 @@ pub struct FilterArgs {
     #[arg(long, short, value_name = "NAME|ROWS|FILE.npy")]
     kernel: String,
 
-    /// Where to write: a .png file, or a folder (made if there is none) for one picture or several
-    #[arg(long, short, value_name = "OUT.png|FOLDER", required_unless_present = "compare")]
+    /// Where to write: a .png or .jpg file, or a folder (made if there is none) for one picture or several, as PNG
+    #[arg(long, short, value_name = "OUT.png|OUT.jpg|FOLDER", required_unless_present = "compare")]
     output: Option<PathBuf>,
 
     /// Slide the kernel as it is written, or flipped both ways
@@ -89,15 +88,16 @@ pub struct FilterArgs {
     #[arg(long)]
     compare: bool,
 
-    /// Print the comparison as JSON
-    #[arg(long, requires = "compare")]
+    /// Print what was done, and the comparison if there is one, as JSON
+    #[arg(long)]
     json: bool,
 
     #[command(flatten)]
     threads: ThreadArgs,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
 enum Mode {
     /// Cross-correlation, as in deep learning
     Correlate,
@@ -124,13 +124,28 @@ impl FilterArgs {
             None => Vec::new(),
         };
         self.threads.install(|| {
-            if self.compare {
-                let [picture] = self.pictures.as_slice() else { bail!("--compare is for one picture") };
-                let comparison = Comparison::measure(picture.display().to_string(), &Picture::open(picture)?, &filter)?;
-                if self.json { print_json(&comparison)? } else { print(&comparison.text())? }
+            let comparison = if self.compare { Some(self.comparison(&filter)?) } else { None };
+            if let (Some(comparison), false) = (&comparison, self.json) {
+                print(&comparison.text())?;
             }
-            self.write(&jobs, &filter)
+            let (failed, written) = outcomes(&jobs, &filter)?;
+            let errors: Vec<String> = failed.iter().map(|failed| failed.error.clone()).collect();
+            if self.json && (errors.is_empty() || jobs.len() > 1) {
+                print_json(&Report::new(&self, &filter, (comparison, written, failed)))?;
+            } else if errors.is_empty() && !self.compare {
+                print(&self.text(&written, &filter))?;
+            }
+            match errors.as_slice() {
+                [] => Ok(()),
+                [one] => bail!("{one}"),
+                [first, ..] => bail!("{} of {} pictures failed; the first: {first}", errors.len(), jobs.len()),
+            }
         })
+    }
+
+    fn comparison(&self, filter: &Filter) -> Result<Comparison> {
+        let [picture] = self.pictures.as_slice() else { bail!("--compare is for one picture") };
+        Comparison::measure(picture.display().to_string(), &Picture::open(picture)?, filter)
     }
 
     fn filter(&self) -> Result<Filter> {
@@ -154,101 +169,72 @@ impl FilterArgs {
         })
     }
 
-    /// Writes every picture. One that fails does not keep the others from being written.
-    fn write(&self, jobs: &[Job], filter: &Filter) -> Result<()> {
-        if let [job] = jobs {
-            let line = job.run(filter)?;
-            // The comparison, or its JSON, stands alone.
-            return if self.compare { Ok(()) } else { print(&line) };
-        }
-        let bar = ProgressBar::new(jobs.len() as u64)
-            .with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} pictures, {eta} left")?);
-        let failures: Vec<String> = jobs
-            .par_iter()
-            .filter_map(|job| {
-                let result = job.run(filter);
-                bar.inc(1);
-                result.err().map(|error| format!("{error:#}"))
-            })
-            .collect();
-        bar.finish_and_clear();
-        match failures.as_slice() {
-            [] => {
-                let folder = self.output.as_deref().unwrap_or(Path::new(".")).display();
-                if jobs.is_empty() { Ok(()) } else { print(&format!("{} pictures written to {folder}\n", jobs.len())) }
-            }
-            [one] => bail!("{one}"),
-            [first, ..] => bail!("{} of {} pictures failed; the first: {first}", failures.len(), jobs.len()),
+    fn text(&self, written: &[Filtered], filter: &Filter) -> String {
+        match (written, &self.output) {
+            ([one], _) => one.line(&filter.kernel.name),
+            (many, Some(folder)) => format!("{} pictures written to {}\n", many.len(), folder.display()),
+            (_, None) => String::new(),
         }
     }
 }
 
-/// One picture and where its result goes.
-#[derive(Debug)]
-struct Job {
-    picture: PathBuf,
-    output: PathBuf,
+/// Writes every picture. One that fails does not keep the others from being written.
+fn outcomes(jobs: &[Job], filter: &Filter) -> Result<(Vec<Failed>, Vec<Filtered>)> {
+    let bar = if jobs.len() > 1 { ProgressBar::new(jobs.len() as u64) } else { ProgressBar::hidden() };
+    let bar = bar.with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} pictures, {eta} left")?);
+    let outcomes = jobs.par_iter().partition_map(|job| {
+        let outcome = job.run(filter);
+        bar.inc(1);
+        outcome.map_err(|error| Failed { input: job.picture.clone(), error: format!("{error:#}") }).into()
+    });
+    bar.finish_and_clear();
+    Ok(outcomes)
 }
 
-impl Job {
-    /// Filters the picture and says what was done.
-    fn run(&self, filter: &Filter) -> Result<String> {
-        let picture = Picture::open(&self.picture)?;
-        let output = Output::create(&self.output)?;
-        let start = Instant::now();
-        let (result, algorithm) = filter.apply(&picture).with_context(|| self.picture.display().to_string())?;
-        let time = output::seconds(start.elapsed().as_secs_f64());
-        let (width, height) = (result.width, result.height);
-        drop(picture);
-        output.write(|writer| result.write_png(writer))?;
-        let (name, path) = (&filter.kernel.name, self.output.display());
-        Ok(format!("{path}: {width} × {height} pixels, {name} by {algorithm} in {time}\n"))
-    }
+/// What `--json` prints: what was asked, and what became of each picture.
+#[derive(Serialize)]
+struct Report<'a> {
+    kernel: &'a str,
+    kernel_shape: &'a [usize],
+    mode: Mode,
+    border: &'static str,
+    stride: [usize; 2],
+    gray: bool,
+    tone: Tone,
+    gain: f32,
+    threads: usize,
+    #[serde(flatten)]
+    comparison: Option<Comparison>,
+    pictures: Vec<Filtered>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failed: Vec<Failed>,
 }
 
-/// Says where each result goes, and makes the folder if that is where.
-fn jobs(pictures: &[PathBuf], output: &Path) -> Result<Vec<Job>> {
-    let named_as_folder = output.to_string_lossy().ends_with(['/', MAIN_SEPARATOR]);
-    if let ([picture], false) = (pictures, named_as_folder || output.is_dir()) {
-        let is_png = output.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
-        let is_stream = output.exists() && !output.is_file();
-        let name = output.display();
-        ensure!(is_png || is_stream, "the output {name} must end in .png, or in / if it is a folder");
-        return Ok(vec![Job { picture: picture.clone(), output: output.to_owned() }]);
-    }
-    let folder = output.display();
-    ensure!(output.is_dir() || !output.exists(), "several pictures need a folder, and {folder} is a file");
-    let is_picture =
-        |extension: &std::ffi::OsStr| ["png", "jpg", "jpeg"].iter().any(|e| extension.eq_ignore_ascii_case(e));
-    if !named_as_folder && !output.is_dir() && output.extension().is_some_and(is_picture) {
-        bail!("several pictures need a folder, and {folder} is the name of a picture (end it with / if it is not)");
-    }
-    let mut taken: HashMap<PathBuf, &Path> = HashMap::new();
-    let mut jobs = Vec::new();
-    for picture in pictures {
-        let name = picture.file_stem().with_context(|| format!("{} is no picture", picture.display()))?;
-        let path = output.join(name).with_extension_added("png");
-        let itself = path.exists() && path.canonicalize().ok() == picture.canonicalize().ok();
-        ensure!(!itself, "{} would be overwritten by its own result; give another folder", picture.display());
-        if let Some(other) = taken.insert(path.clone(), picture) {
-            bail!("{} and {} would both be written to {}", other.display(), picture.display(), path.display());
+#[derive(Serialize)]
+struct Failed {
+    input: PathBuf,
+    error: String,
+}
+
+impl<'a> Report<'a> {
+    fn new(
+        asked: &FilterArgs,
+        filter: &'a Filter,
+        (comparison, pictures, failed): (Option<Comparison>, Vec<Filtered>, Vec<Failed>),
+    ) -> Self {
+        Self {
+            kernel: &filter.kernel.name,
+            kernel_shape: filter.kernel.cells.shape(),
+            mode: asked.mode,
+            border: filter.border.map_or("none", PadMode::name),
+            stride: filter.stride,
+            gray: filter.gray,
+            tone: filter.tone,
+            gain: filter.gain,
+            threads: rayon::current_num_threads(),
+            comparison,
+            pictures,
+            failed,
         }
-        jobs.push(Job { picture: picture.clone(), output: path });
-    }
-    std::fs::create_dir_all(output).with_context(|| format!("cannot make the folder {folder}"))?;
-    Ok(jobs)
-}
-
-/// `photo.v2` is a name, of which `.v2` is no extension that may be replaced.
-trait AddExtension {
-    fn with_extension_added(self, extension: &str) -> PathBuf;
-}
-
-impl AddExtension for PathBuf {
-    fn with_extension_added(self, extension: &str) -> PathBuf {
-        let mut name = self.into_os_string();
-        name.push(".");
-        name.push(extension);
-        name.into()
     }
 }

@@ -14,6 +14,7 @@ mod engine;
 mod exercises;
 mod explain;
 mod filter;
+mod jobs;
 mod jpeg;
 mod kernels;
 mod learn;

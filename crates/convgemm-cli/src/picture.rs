@@ -5,10 +5,12 @@ use std::io::{BufRead, BufReader, Seek, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
+use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
 use image::{DynamicImage, ImageBuffer, ImageDecoder, ImageEncoder, ImageReader, Limits};
 use ndarray::{ArrayView2, ArrayViewMut2};
 use rayon::prelude::*;
+use serde::Serialize;
 
 use crate::jpeg;
 use crate::memory::{check, filled};
@@ -16,6 +18,24 @@ use crate::output::bytes;
 
 /// Memory that decoding one picture may take: 20 000 × 20 000 samples of RGBA at 16 bits are 3.2 GB.
 const DECODER_BYTES: u64 = 8 << 30;
+
+/// Of 100: edges keep their place and their contrast.
+const JPEG_QUALITY: u8 = 95;
+
+/// How a picture is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    Png,
+    Jpeg,
+}
+
+impl Format {
+    /// What the name of a file tells; PNG if it tells nothing.
+    pub fn of(path: &Path) -> Self {
+        let named = |name: &str| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(name));
+        if named("jpg") || named("jpeg") { Self::Jpeg } else { Self::Png }
+    }
+}
 
 /// A picture in memory.
 pub struct Picture {
@@ -69,7 +89,8 @@ impl Sample for u16 {
 }
 
 /// How a filtered value becomes a sample.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Tone {
     /// Black below 0, white above 1.
     Clip,
@@ -221,16 +242,44 @@ impl Picture {
         }
     }
 
-    /// Writes it as a PNG.
+    /// Channels, of which opacity is one, rows and pixels in a row.
+    pub fn shape(&self) -> [usize; 3] {
+        [self.channels(), self.height, self.width]
+    }
+
+    /// Bits of a sample.
+    pub fn bits(&self) -> u8 {
+        match self.samples {
+            Samples::Eight(_) => 8,
+            Samples::Sixteen(_) => 16,
+        }
+    }
+
+    /// # Errors
+    /// What the format cannot hold of pictures like this one.
+    pub fn check_format(&self, format: Format) -> Result<()> {
+        if format == Format::Jpeg {
+            ensure!(self.bits() == 8, "a JPEG holds no samples of 16 bits; write a .png");
+            ensure!(!self.alpha, "a JPEG holds no opacity; write a .png");
+        }
+        Ok(())
+    }
+
+    /// Writes it, as a picture that [`check_format`](Self::check_format) has found to fit.
     ///
     /// # Errors
-    /// What the file system says, and sizes that a PNG cannot have.
-    pub fn write_png(self, writer: &mut dyn Write) -> Result<()> {
-        let (width, height) = (u32::try_from(self.width)?, u32::try_from(self.height)?);
-        let mut encoder = PngEncoder::new(writer);
-        if let Some(profile) = self.icc_profile {
-            encoder.set_icc_profile(profile)?;
+    /// What the file system says, and sizes that the format cannot have.
+    pub fn write(mut self, format: Format, writer: &mut dyn Write) -> Result<()> {
+        let profile = self.icc_profile.take();
+        let image = self.into_image()?;
+        match format {
+            Format::Png => encode(PngEncoder::new(writer), &image, profile),
+            Format::Jpeg => encode(JpegEncoder::new_with_quality(writer, JPEG_QUALITY), &image, profile),
         }
+    }
+
+    fn into_image(self) -> Result<DynamicImage> {
+        let (width, height) = (u32::try_from(self.width)?, u32::try_from(self.height)?);
         let channels = (self.colors, self.alpha);
         let image = match (self.samples, channels) {
             (Samples::Eight(s), (1, false)) => ImageBuffer::from_raw(width, height, s).map(DynamicImage::ImageLuma8),
@@ -242,8 +291,15 @@ impl Picture {
             (Samples::Sixteen(s), (_, false)) => ImageBuffer::from_raw(width, height, s).map(DynamicImage::ImageRgb16),
             (Samples::Sixteen(s), (_, true)) => ImageBuffer::from_raw(width, height, s).map(DynamicImage::ImageRgba16),
         };
-        Ok(image.context("as many samples as pixels and channels")?.write_with_encoder(encoder)?)
+        image.context("as many samples as pixels and channels")
     }
+}
+
+fn encode(mut encoder: impl ImageEncoder, image: &DynamicImage, profile: Option<Vec<u8>>) -> Result<()> {
+    if let Some(profile) = profile {
+        encoder.set_icc_profile(profile)?;
+    }
+    Ok(image.write_with_encoder(encoder)?)
 }
 
 fn whole_jpeg<R: BufRead + Seek>(mut file: R) -> Result<R> {

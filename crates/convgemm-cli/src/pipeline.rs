@@ -1,7 +1,7 @@
 //! From a picture to a filtered picture: planes, a plan, and the way back to samples.
 
 use anyhow::{Result, ensure};
-use convgemm::{Algorithm, Backend, ConvOptions, ConvPlan, PadMode, Padding};
+use convgemm::{Algorithm, Backend, ConvOptions, ConvPlan, Explanation, PadMode, Padding};
 use ndarray::{Array4, ArrayView4, Axis};
 
 use crate::kernels::Kernel;
@@ -91,11 +91,11 @@ impl Filter {
         }
     }
 
-    /// The filtered picture.
+    /// The filtered picture, and how it was made.
     ///
     /// # Errors
     /// A kernel that is too large, memory that is not to be had.
-    pub fn apply(&self, picture: &Picture) -> Result<(Picture, Algorithm)> {
+    pub fn apply(&self, picture: &Picture) -> Result<(Picture, Explanation)> {
         let (colors, batch) = (self.colors(picture), self.batch(picture));
         let plan = self.plan(picture, batch, self.algorithm)?;
         let mut workspace = filled("the workspace", plan.workspace_len(), 0.0)?;
@@ -109,7 +109,7 @@ impl Filter {
             self.store(&mut result, first, filtered.view());
         }
         result.copy_alpha(picture, self.anchor(), self.stride);
-        Ok((result, plan.algorithm()))
+        Ok((result, plan.explain()))
     }
 
     fn store(&self, result: &mut Picture, first: usize, filtered: ArrayView4<'_, f32>) {

@@ -2,9 +2,11 @@
 
 mod exercises;
 mod explain;
+mod filter_json;
 mod learn;
 #[cfg(feature = "linalg")]
 mod learn_exact;
+mod overwrite;
 mod pictures;
 mod pictures_many;
 mod refused_arrays;
