@@ -24,10 +24,10 @@ use crate::protocol::{Dtype, Layout, Op};
 /// as in deep learning.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  convgemm run --op conv --input x.npy --weight w.npy --bias b.npy --stride 2 --padding same --output y.npy
-  convgemm run --op input-grad --input-shape 1,3,8,8 --weight w.npy --grad-output g.npy --output dx.npy
-  convgemm run --op unfold --input x.npy --kernel 3,3 --padding 1 --output columns.npy
-  convgemm run --op fold --input columns.npy --kernel 3,3 --output-size 8,8 --padding 1 --output x.npy")]
+  convgemm run --input x.npy --weight w.npy --bias b.npy --stride 2 --padding same -o y.npy
+  convgemm run --op input-grad --input-shape 1,3,8,8 --weight w.npy --grad-output g.npy -o dx.npy
+  convgemm run --op unfold --input x.npy --kernel 3,3 --padding 1 -o columns.npy
+  convgemm run --op fold --input columns.npy --kernel 3,3 --output-size 8,8 --padding 1 -o x.npy")]
 pub struct RunArgs {
     /// What to compute
     #[arg(long, value_enum, value_name = "OP", default_value = "conv")]

@@ -9,6 +9,8 @@ mod learn_exact;
 mod overwrite;
 mod pictures;
 mod pictures_many;
+#[cfg(all(unix, feature = "linalg"))]
+mod printed;
 mod refused_arrays;
 mod refused_pictures;
 mod run;
