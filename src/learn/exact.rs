@@ -207,7 +207,9 @@ struct Solution {
 }
 
 fn solve(triangle: &Array2<f64>, unknowns: usize, equations: usize) -> Result<Solution> {
-    let square = triangle.slice(s![..unknowns, ..unknowns]).to_owned();
+    // A copy of a slice would keep strides of 0 for axes of length 1, which ndarray-linalg refuses.
+    let mut square = Array2::zeros((unknowns, unknowns));
+    square.assign(&triangle.slice(s![..unknowns, ..unknowns]));
     let right = triangle.slice(s![..unknowns, unknowns..]);
     let decomposed = square.svd(true, true).map_err(|error| Error::Linalg(error.to_string()))?;
     let (Some(u), strengths, Some(vt)) = decomposed else {
@@ -251,6 +253,13 @@ mod tests {
         let bias = fit.layer.bias.unwrap() - teacher.bias.unwrap();
         assert!(bias.iter().all(|error| error.abs() < 1e-12));
         assert!(fit.residual < 1e-13 && (1.0..10.0).contains(&fit.condition), "{}", fit.condition);
+    }
+
+    #[test]
+    fn a_kernel_of_one_cell_is_found() {
+        let input = random((1, 1, 3, 3), &mut Rng::new(9));
+        let fit = least_squares(&input, &(&input * 3.0), [1, 1], &ConvOptions::new(), &LeastSquares::new()).unwrap();
+        assert!((fit.layer.weight[[0, 0, 0, 0]] - 3.0).abs() < 1e-14);
     }
 
     #[test]

@@ -23,6 +23,11 @@ impl FromStr for Sizes {
     }
 }
 
+/// Parses a number of things.
+pub fn whole(text: &str) -> Result<usize, String> {
+    text.trim().parse().map_err(|_| "a whole number is needed".to_owned())
+}
+
 impl FromStr for Padding {
     type Err = String;
 
@@ -96,7 +101,7 @@ pub struct ConvArgs {
     dilation: Sizes,
 
     /// Groups of channels that do not see each other
-    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = whole)]
     groups: usize,
 
     /// Cells added at the end of a transposed convolution's output
@@ -120,7 +125,7 @@ pub struct ConvArgs {
     backend: Backend,
 
     /// Bytes of scratch memory that a thread may use, outside im2col
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", value_parser = whole)]
     workspace_bytes: Option<usize>,
 }
 

@@ -1,7 +1,7 @@
 //! The command line as a whole, its completions and its manual.
 
 use anyhow::Result;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::exercises::ExercisesArgs;
@@ -57,7 +57,28 @@ struct ManArgs {
     of: Option<String>,
 }
 
+/// The command line, in which `-1` is a value and no option: what is wrong about it is then said of the value.
+fn command() -> clap::Command {
+    fn with_numbers(command: clap::Command) -> clap::Command {
+        let numbers = |arg: Arg| {
+            let takes_values = arg.get_action().takes_values();
+            arg.allow_negative_numbers(takes_values)
+        };
+        command.mut_args(numbers).mut_subcommands(with_numbers)
+    }
+    with_numbers(Cli::command())
+}
+
 impl Cli {
+    /// What was asked for.
+    ///
+    /// # Errors
+    /// Wrong arguments, and help or the version, which end the program too.
+    pub fn read() -> Result<Self, clap::Error> {
+        let matches = command().try_get_matches()?;
+        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command()))
+    }
+
     /// # Errors
     /// Those of the command.
     pub fn run(self) -> Result<()> {
@@ -80,14 +101,14 @@ impl CompletionsArgs {
     fn run(self) -> Result<()> {
         // To memory first: clap_complete panics where writing fails.
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "convgemm", &mut script);
+        clap_complete::generate(self.shell, &mut command(), "convgemm", &mut script);
         print_bytes(&script)
     }
 }
 
 impl ManArgs {
     fn run(self) -> Result<()> {
-        let mut whole = Cli::command();
+        let mut whole = command();
         whole.build();
         let command = match &self.of {
             None => whole,
@@ -108,6 +129,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 }

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::args::{ConvArgs, Sizes, ThreadArgs, dtype};
 use crate::case::{Axes, Case, Visitor, dispatch, for_axes};
 use crate::engine;
-use crate::npy::{AnyArray, Scalar};
+use crate::npy::{AnyArray, Scalar, is_array};
 use crate::output::{self, bytes, flops, matrix, print, print_json};
 use crate::protocol::{Dtype, Layout, Op};
 
@@ -82,7 +82,7 @@ impl FromStr for Given {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let path = Path::new(text);
-        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npy")) {
+        if is_array(path) {
             return AnyArray::read(path).map(Self::File).map_err(|error| format!("{error:#}"));
         }
         Sizes::from_str(text).map(|sizes| Self::Shape(sizes.0)).map_err(|error| format!("{error}, or a file.npy"))

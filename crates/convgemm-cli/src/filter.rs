@@ -81,7 +81,7 @@ pub struct FilterArgs {
     clip: bool,
 
     /// Multiply the result before it is shown
-    #[arg(long, value_name = "FACTOR", default_value = "1", allow_negative_numbers = true)]
+    #[arg(long, value_name = "FACTOR", default_value = "1")]
     gain: f32,
 
     /// Time the same job by direct, im2col and im2col-tiled, verified equal first (for one picture)

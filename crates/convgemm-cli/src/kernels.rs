@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use convgemm::stencil;
 use ndarray::{Array2, Ix2};
 
-use crate::npy::AnyArray;
+use crate::npy::{AnyArray, is_array};
 
 /// A kernel and what the user called it.
 #[derive(Debug, Clone)]
@@ -26,7 +26,7 @@ impl Kernel {
     pub fn parse(text: &str) -> Result<Self> {
         let cells = if text.trim_start().starts_with('[') {
             from_rows(text)
-        } else if Path::new(text).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npy")) {
+        } else if is_array(Path::new(text)) {
             from_file(Path::new(text))
         } else {
             stencil::named(text).map_err(Into::into)

@@ -10,10 +10,11 @@ use convgemm::nn::{Conv2d, Reduction, Rng};
 use ndarray::{Array3, Array4, Axis, Ix2, Ix3, Slice};
 use serde::Serialize;
 
+use crate::args::whole;
 use crate::atomic::Output;
 use crate::exercises::chart;
 use crate::memory::check;
-use crate::npy::{self, AnyArray};
+use crate::npy::{self, AnyArray, is_array};
 use crate::output::{matrix, print, print_json};
 use crate::picture::Picture;
 
@@ -43,16 +44,16 @@ pub struct LearnArgs {
     #[arg(long)]
     bias: bool,
     /// Price of the kernel's squares against squared errors (least-squares)
-    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 0.0)]
     ridge: f64,
     /// Part of the gradient that a step takes, of the mean squared error; unasked, what the steepest direction bears (descent)
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long)]
     rate: Option<f64>,
     /// Part of a step that the next one keeps (descent)
     #[arg(long, default_value_t = 0.9)]
     momentum: f64,
     /// Steps downhill (descent)
-    #[arg(long, default_value_t = 500)]
+    #[arg(long, default_value_t = 500, value_parser = whole)]
     steps: usize,
     /// Save the kernel as .npy
     #[arg(short, long, value_name = "FILE.npy")]
@@ -248,10 +249,6 @@ fn explained(error: convgemm::Error) -> anyhow::Error {
         ),
         other => other.into(),
     }
-}
-
-fn is_array(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npy"))
 }
 
 /// Channels of a picture; an array has those that it has.

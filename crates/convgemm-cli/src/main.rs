@@ -33,7 +33,6 @@ mod worker;
 use std::io::{Write, stderr};
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
 
 use cli::Cli;
@@ -43,7 +42,7 @@ use output::ReaderGone;
 const WRONG_INPUT: u8 = 2;
 
 fn main() -> ExitCode {
-    let error = match Cli::try_parse() {
+    let error = match Cli::read() {
         Ok(cli) => match cli.run() {
             Ok(()) => return ExitCode::SUCCESS,
             Err(error) if error.is::<ReaderGone>() => return ExitCode::SUCCESS,

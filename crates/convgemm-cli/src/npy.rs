@@ -1,10 +1,10 @@
 //! NumPy files of `f32` or `f64`, with their type known only when they are read.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use convgemm::Element;
 use ndarray::{ArrayBase, ArrayD, Data, Dimension, ShapeBuilder};
 use ndarray_npy::npy::header::Header;
@@ -74,10 +74,17 @@ impl AnyArray {
     }
 }
 
+/// Whether a file is called as arrays are. Archives of them cannot be used, but reading one says why.
+pub fn is_array(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| ["npy", "npz"].iter().any(|known| extension.eq_ignore_ascii_case(known)))
+}
+
 fn read_any(path: &Path) -> Result<AnyArray> {
     let file = File::open(path)?;
     let found = file.metadata()?;
     let mut reader = BufReader::new(file);
+    let is_archive = reader.fill_buf().is_ok_and(|begin| begin.starts_with(b"PK"));
+    ensure!(!is_archive, "an archive of arrays (.npz), where a single one is needed (.npy, as numpy.save writes it)");
     let header =
         Header::from_reader(&mut reader).map_err(|error| anyhow!("not a NumPy file, or a damaged one: {error}"))?;
     let descriptor = header.type_descriptor.to_string();

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
+use convgemm::{Activation, Algorithm};
 use ndarray::{ArrayD, Ix3};
 use serde::Serialize;
 
@@ -175,6 +176,7 @@ impl RunArgs {
         let forward = matches!(op, Conv | ConvTranspose);
         let gradient = matches!(op, InputGrad | WeightGrad);
         let patches = matches!(op, Unfold | Fold);
+        let settings = self.conv.settings();
         for (name, given, used) in [
             ("--bias", self.bias.is_some(), forward),
             ("--grad-output", self.grad_output.is_some(), gradient),
@@ -182,6 +184,9 @@ impl RunArgs {
             ("--weight-shape", self.weight_shape.is_some(), op == WeightGrad),
             ("--kernel", self.kernel.is_some(), patches),
             ("--output-size", self.output_size.is_some(), op == Fold),
+            ("--groups", settings.groups != 1, !patches),
+            ("--activation", settings.activation != Activation::None, !patches),
+            ("--algorithm", settings.algorithm != Algorithm::Auto, !patches),
         ] {
             let op = self.report(Vec::new(), Dtype::F32, 0.0).op;
             ensure!(used || !given, "{name} is of no use to --op {op}");

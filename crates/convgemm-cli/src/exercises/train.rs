@@ -9,6 +9,7 @@ use convgemm::nn::{Conv2d, Rng};
 use ndarray::{Array2, Axis, array};
 use serde::Serialize;
 
+use crate::args::whole;
 use crate::kernels::Kernel;
 use crate::output::{print, print_json};
 
@@ -21,10 +22,10 @@ pub struct TrainArgs {
     #[arg(long, allow_hyphen_values = true)]
     init: String,
     /// Part of the gradient that a step takes
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long)]
     rate: f64,
     /// How many steps
-    #[arg(long)]
+    #[arg(long, value_parser = whole)]
     steps: usize,
     /// Learn a bias too, from 0
     #[arg(long)]

@@ -52,3 +52,15 @@ fn from_a_copy_in_eight_bits_it_is_found_to_within_what_rounding_allows() {
     assert!(uncertainty < 2e-4 && error < 10.0 * uncertainty, "{error} for an uncertainty of {uncertainty}");
     assert!(number("cut_off") == 0.0 && (number("bias") - 0.5).abs() < 1e-3);
 }
+
+#[test]
+fn a_kernel_of_one_cell_is_found() {
+    let folder = Folder::new();
+    let x = Array2::from_shape_vec((4, 3), noise(12, 5)).unwrap();
+    folder.save_npy("x.npy", &x);
+    folder.save_npy("y.npy", &(x * -2.5));
+    let found = learn(&folder, &["x.npy", "y.npy", "--size", "1x1"]);
+    assert!((kernel(&found)[[0, 0]] + 2.5).abs() < 1e-14, "{found}");
+    folder.save_npy("zeros.npy", &Array2::<f64>::zeros((4, 3)));
+    folder.refused(&["learn", "zeros.npy", "y.npy", "--size", "1x1"], "they fix 0 of its 1 numbers");
+}

@@ -29,6 +29,7 @@ fn files_that_are_no_arrays_are_refused_by_name() {
     folder.write("cut.npy", &whole[..whole.len() - 1]);
     folder.write("long.npy", [&whole[..], &[0; 8]].concat());
     folder.write("header.npy", &whole[..20]);
+    folder.write("many.npz", b"PK\x03\x04 and so on");
     for (name, reason) in [
         ("missing.npy", "missing.npy: No such file"),
         ("text.npy", "text.npy: not a NumPy file"),
@@ -36,6 +37,7 @@ fn files_that_are_no_arrays_are_refused_by_name() {
         ("cut.npy", "cut.npy: damaged"),
         ("long.npy", "long.npy: damaged"),
         ("header.npy", "header.npy: not a NumPy file"),
+        ("many.npz", "many.npz: an archive of arrays (.npz), where a single one is needed"),
         ("int.npy", "int.npy: its elements are of type '<i4'; f32 ('<f4') and f64 ('<f8') are possible"),
         (".", ".: "),
     ] {
@@ -85,7 +87,11 @@ fn options_that_are_impossible_are_refused() {
         (&["--stride", "1,2,3"], "stride has 3 entries, the input has 2 spatial axes"),
         (&["--padding", "1,1,1"], "padding has 3 entries"),
         (&["--padding", "around"], "valid, same, same-lower, or cells for each axis"),
-        (&["--stride", "-1"], "unexpected argument '-1'"),
+        (&["--stride", "-1"], "invalid value '-1' for '--stride <N[,N…]>': whole numbers separated by commas"),
+        (&["--padding", "-1"], "invalid value '-1' for '--padding <P[,P…]>': valid, same"),
+        (&["--groups", "-1"], "invalid value '-1' for '--groups <N>': a whole number is needed"),
+        (&["--workspace-bytes", "-1"], "a whole number is needed"),
+        (&["--threads", "-1"], "-1 is not in 1..=1024"),
         (&["--padding", "6", "--pad-mode", "reflect"], "reflect padding of 6 needs an axis of at least 7 cells"),
         (&["--pad-mode", "mirror"], "[possible values: zeros, reflect, replicate, circular]"),
         (&["--dilation", "9"], "the kernel spans 19 cells"),
@@ -123,6 +129,12 @@ fn what_is_missing_or_of_no_use_is_named() {
             "--grad-output is of no use to --op conv",
         ),
         (&["--input", "x.npy", "--weight", "w.npy", "--kernel", "2"], "--kernel is of no use to --op conv"),
+        (
+            &["--op", "unfold", "--input", "x.npy", "--kernel", "2", "--groups", "2"],
+            "--groups is of no use to --op unfold",
+        ),
+        (&["--op", "unfold", "--input", "x.npy", "--kernel", "2", "--activation", "relu"], "--activation is of no use"),
+        (&["--op", "unfold", "--input", "x.npy", "--kernel", "2", "--algorithm", "fused"], "--algorithm is of no use"),
         (
             &[
                 "--op",

@@ -87,6 +87,7 @@ fn what_is_no_kernel_is_refused() {
     folder.save_npy("nan.npy", &arr2(&[[1.0, f64::NAN]]));
     folder.save_npy("none.npy", &Array2::<f32>::ones((0, 3)));
     folder.write("text.npy", "no array");
+    folder.write("many.npz", b"PK\x03\x04 and so on");
     for (kernel, reason) in [
         ("sobel", "no such name; there are edge, sobel-x"),
         ("gaussian:0", "more than 0"),
@@ -97,6 +98,7 @@ fn what_is_no_kernel_is_refused() {
         ("deep.npy", "3 axes"),
         ("nan.npy", "not a finite number"),
         ("none.npy", "no cells"),
+        ("many.npz", "an archive of arrays (.npz), where a single one is needed"),
         ("text.npy", "not a NumPy file"),
     ] {
         folder.refused(&["filter", "x.png", "-k", kernel, "-o", "y.png"], reason);
@@ -188,6 +190,7 @@ fn options_that_make_no_sense_are_refused() {
         (&["--stride", "0"][..], "error: --stride is 0, it must be at least 1\n"),
         (&["--stride", "2,0"], "error: --stride is 0, it must be at least 1\n"),
         (&["--stride", "1,2,3"], "--stride has 3 entries"),
+        (&["--stride", "-1"], "invalid value '-1' for '--stride <N[,N]>': whole numbers separated by commas"),
         (&["--stride", "half"], "whole numbers separated by commas"),
         (&["--border", "mirror"], "[possible values: reflect, zeros, replicate, circular, none]"),
         (&["--mode", "both"], "[possible values: correlate, convolve]"),
