@@ -2,10 +2,14 @@
 
 Usage: python scripts/check-against-torch.py --program target/release/convgemm --cases 500 --seed 1
 
-Each case goes to one `convgemm worker` process; every fifth one also to `convgemm run`; unfold and fold, which the
-worker does not know, go to `convgemm run` alone. f64 must agree to 1e-12 of max|y|. f32 is held against PyTorch's f64
-answer: at most twice the error of PyTorch's own f32 (four times where Winograd may be chosen), or √K roundings for a sum
-of K terms, whichever is more. Some cases have the shapes and channels that Winograd is chosen for.
+Each case goes to one `convgemm worker` process, whose arrays have their channels first or last in memory; every fifth
+one also to `convgemm run`. unfold and fold, which the worker does not know, go to `convgemm run` alone; where PyTorch
+does not know them either, in 1-D and 3-D, NumPy takes its place. Half of the other cases name an algorithm; where it
+is refused, which is counted, `auto` is taken.
+
+f64 must agree to 1e-12 of max|y|. f32 is held against PyTorch's f64 answer: at most twice the error of PyTorch's own
+f32 (four times by Winograd), or √K roundings for a sum of K terms, whichever is more. Some cases have the shapes and
+channels that Winograd is chosen for.
 Ends with exit code 1 if a case fails.
 """
 
@@ -15,6 +19,7 @@ import random
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +28,7 @@ import torch.nn.functional as F
 
 CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 TRANSPOSE = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+ALGORITHMS = ["direct", "im2col", "im2col-tiled", "pointwise", "fused", "depthwise", "winograd-f2", "winograd-f4"]
 OPS = ["conv", "conv_transpose", "input_grad", "weight_grad", "unfold", "fold"]
 
 
@@ -30,20 +36,25 @@ def random_case(rng):
     """Options and shapes of a case whose output is not empty."""
     while True:
         op, dims = rng.choice(OPS), rng.choice([1, 2, 2, 3])
-        if op in ("unfold", "fold"):
-            dims = 2  # PyTorch has these for pictures only
         span = lambda low, high: [rng.randint(low, high) for _ in range(dims)]
         kernel, stride, dilation = span(1, 4), span(1, 3), span(1, 3)
         size = span(1, {1: 60, 2: 20, 3: 9}[dims])
         groups = rng.choice([1, 1, 2, 3])
+        algorithm = "auto" if op in ("unfold", "fold") or rng.random() < 0.5 else rng.choice(ALGORITHMS)
         many = dims == 2 and op in ("conv", "input_grad") and rng.random() < 0.4
-        if many:
-            kernel, stride, dilation = [3, 3], [1, 1], [1, 1]
+        # Most cases that are named an algorithm for special kernels have them.
+        special = algorithm if rng.random() < 0.8 else None
+        if many or (special or "").startswith("winograd"):
+            kernel, stride, dilation = [3] * dims, [1] * dims, [1] * dims
+        elif special == "pointwise":
+            kernel, stride, dilation = [1] * dims, [1] * dims, [1] * dims
         mode = rng.choice(["zeros", "zeros", "reflect", "replicate", "circular"])
         padding = [[rng.randint(0, 3), rng.randint(0, 3)] for _ in range(dims)]
         symmetric = op in ("conv_transpose", "unfold", "fold")
         if symmetric:
             mode, padding = "zeros", [[before, before] for before, _ in padding]
+        if special == "pointwise":
+            mode, padding = "zeros", [[0, 0]] * dims
         limit = {"reflect": lambda n: n - 1, "circular": lambda n: n}.get(mode)
         if limit and any(max(p) > limit(n) for p, n in zip(padding, size)):
             continue
@@ -58,16 +69,20 @@ def random_case(rng):
         if min(out) < 1:
             continue
         inner, outer = (rng.randint(16, 96), rng.randint(16, 96)) if many else (rng.randint(1, 5), rng.randint(1, 6))
+        inner = 1 if special == "depthwise" else inner
         weight = [groups * inner, outer] if op == "conv_transpose" else [groups * outer, inner]
         return dict(op=op, dims=dims, kernel=kernel, stride=stride, dilation=dilation, padding=padding, groups=groups,
                     pad_mode=mode, output_padding=extra, input=[rng.randint(1, 4), groups * inner, *size],
                     weight=weight + kernel, out=out, bias=op in ("conv", "conv_transpose") and rng.random() < 0.5,
-                    dtype=rng.choice(["f32", "f64"]), numerics=rng.choice(["fast", "strict"]))
+                    dtype=rng.choice(["f32", "f64"]), numerics=rng.choice(["fast", "strict"]),
+                    layout=rng.choice(["nchw", "nhwc"]), algorithm=algorithm)
 
 
 def by_torch(case, arrays, dtype):
     x, w, b, g = (None if a is None else torch.from_numpy(a).to(dtype) for a in arrays)
     pads = [p[0] for p in case["padding"]]
+    if case["op"] in ("unfold", "fold") and case["dims"] != 2:
+        return torch.from_numpy(patches_by_numpy(case, x.numpy()))
     patch = dict(kernel_size=case["kernel"], dilation=case["dilation"], padding=pads, stride=case["stride"])
     if case["op"] == "unfold":
         return F.unfold(x, **patch)
@@ -84,6 +99,27 @@ def by_torch(case, arrays, dtype):
     if case["op"] == "conv":
         return y.detach()
     return torch.autograd.grad(y, x if case["op"] == "input_grad" else w, g)[0]
+
+
+def patches_by_numpy(case, x):
+    """`unfold` or `fold` of any number of axes: a slice of the padded images for each cell of the kernel."""
+    batch, channels, *size = case["input"]
+    pads = [tuple(pair) for pair in case["padding"]]
+    padded = np.zeros([batch, channels, *(n + sum(pair) for n, pair in zip(size, pads))], x.dtype)
+    inside = (..., *(slice(before, before + n) for n, (before, _) in zip(size, pads)))
+    if case["op"] == "unfold":
+        padded[inside] = x
+    shape = [batch, channels * int(np.prod(case["kernel"])), int(np.prod(case["out"]))]
+    columns = x if case["op"] == "fold" else np.empty(shape, x.dtype)
+    cells = columns.reshape(batch, channels, *case["kernel"], *case["out"])
+    for cell in np.ndindex(*case["kernel"]):
+        window = (..., *(slice(d * i, d * i + s * (o - 1) + 1, s)
+                         for d, i, s, o in zip(case["dilation"], cell, case["stride"], case["out"])))
+        if case["op"] == "fold":
+            padded[window] += cells[(slice(None), slice(None), *cell)]
+        else:
+            cells[(slice(None), slice(None), *cell)] = padded[window]
+    return padded[inside] if case["op"] == "fold" else columns
 
 
 def arrays_of(case, seed):
@@ -114,6 +150,7 @@ def terms_of(case):
 def by_run(program, case, files, folder):
     listed = lambda values: ",".join(map(str, values))
     command = [program, "run", "--op", case["op"].replace("_", "-"), "--output", str(folder / "run.npy"),
+               "--algorithm", case["algorithm"], "--numerics", case["numerics"],
                "--stride", listed(case["stride"]), "--dilation", listed(case["dilation"]),
                "--padding", ",".join(f"{a}:{b}" for a, b in case["padding"])]
     if case["op"] in ("unfold", "fold"):
@@ -150,11 +187,24 @@ class Worker:
 
     def compute(self, case, files, folder):
         keys = ["op", "input", "weight", "bias", "stride", "padding", "dilation", "groups", "output_padding",
-                "pad_mode", "dtype", "numerics"]
+                "pad_mode", "dtype", "numerics", "layout", "algorithm"]
         self.ask({"do": "prepare", "case": "a", "files": files, **{key: case[key] for key in keys}})
         self.ask({"do": "save", "case": "a", "file": str(folder / "worker.npy")})
         self.ask({"do": "drop", "case": "a"})
         return np.load(folder / "worker.npy")
+
+
+    def algorithm(self, case):
+        """The one that does the case: `auto` unless the one that it names can."""
+        keys = [key for key in case if key not in ("dims", "kernel", "out")]
+        try:
+            answer = self.ask({"do": "prepare", "case": "b", **{key: case[key] for key in keys}})
+        except RuntimeError as refusal:
+            if "cannot do this" not in str(refusal) or case["algorithm"] == "auto":
+                raise
+            return None
+        self.ask({"do": "drop", "case": "b"})
+        return answer["algorithm"]
 
 
 def main():
@@ -164,11 +214,22 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     rng, worker = random.Random(asked.seed), Worker(asked.program)
-    worst, counts, failed = {}, {}, 0
+    worst, counts, by, refused, failed = {}, {}, Counter(), Counter(), 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for number in range(asked.cases):
             case = random_case(rng)
+            chosen = "auto"
+            if case["op"] not in ("unfold", "fold"):
+                chosen = worker.algorithm(case)
+                if chosen is None:
+                    refused[case["algorithm"]] += 1
+                    case["algorithm"] = "auto"
+                    chosen = worker.algorithm(case)
+                if case["algorithm"] not in ("auto", chosen):
+                    failed += 1
+                    print(f"case {number}: {case['algorithm']} was asked, {chosen} does it")
+                by[f"{chosen} {'by name' if case['algorithm'] != 'auto' else 'by itself'}, {case['layout']}"] += 1
             arrays = arrays_of(case, [asked.seed, number])
             files = {}
             for label, array in zip(["input", "weight", "bias", "grad_output"], arrays):
@@ -181,15 +242,17 @@ def main():
             bound = 1e-12
             if case["dtype"] == "f32":
                 own = error_of(by_torch(case, arrays, torch.float32).numpy())
-                factor = 4 if case["numerics"] == "fast" else 2
+                factor = 4 if chosen.startswith("winograd") else 2
                 bound = max(factor * own, 2.0**-23 * terms_of(case) ** 0.5)
             ways = ["worker"] if case["op"] not in ("unfold", "fold") else []
             ways += ["run"] if not ways or number % 5 == 0 else []
             for way in ways:
-                key = (way, case["op"], case["dtype"])
+                key = (way, case["op"], f"{case['dims']}-D", case["dtype"])
                 counts[key] = counts.get(key, 0) + 1
                 try:
-                    got = worker.compute(case, files, folder) if way == "worker" else by_run(asked.program, case, files, folder)
+                    by_worker = way == "worker"
+                    got = (worker.compute(case, files, folder) if by_worker
+                           else by_run(asked.program, case, files, folder))
                     if got.shape != want.shape:
                         raise RuntimeError(f"shape {got.shape}, PyTorch has {want.shape}")
                     error = error_of(got)
@@ -200,6 +263,9 @@ def main():
                     failed += 1
                     print(f"case {number} by {way}: {problem}\n  {json.dumps(case)}")
     worker.process.stdin.close()
+    for name in sorted(by):
+        print(f"{name:32} {by[name]:5} cases")
+    print("refused by name:", ", ".join(f"{name} {refused[name]}" for name in sorted(refused)))
     for key in sorted(counts):
         print(f"{' '.join(key):32} {counts[key]:5} cases, worst error {worst.get(key, float('nan')):.2e} of max|y|")
     print(f"{asked.cases} cases from seed {asked.seed}, {failed} failures")
