@@ -25,7 +25,7 @@ use crate::picture::Picture;
 /// several pictures with one kernel. An 8-bit picture is rounded: the ± tells how uncertain that leaves the kernel.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  convgemm filter photo.jpg -k emboss -o after.png
+  convgemm filter photo.jpg -k box:3 -o after.png
   convgemm learn photo.jpg after.png --size 3x3
   convgemm learn x.npy y.npy --size 5x5 -o kernel.npy
   convgemm learn photo.jpg after.png --size 3x3 --method descent --plot loss.svg")]
