@@ -15,7 +15,7 @@ use crate::case::for_axes;
 use crate::compare::Comparison;
 use crate::jobs::{Filtered, Job, jobs};
 use crate::kernels::Kernel;
-use crate::output::{print, print_json};
+use crate::output::{lossy, print, print_json};
 use crate::picture::{Picture, Tone};
 use crate::pipeline::Filter;
 
@@ -212,6 +212,7 @@ struct Report<'a> {
 
 #[derive(Serialize)]
 struct Failed {
+    #[serde(serialize_with = "lossy")]
     input: PathBuf,
     error: String,
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 
 use crate::atomic::Output;
-use crate::output;
+use crate::output::{self, lossy};
 use crate::picture::{Format, Picture};
 use crate::pipeline::Filter;
 
@@ -23,7 +23,9 @@ pub struct Job {
 /// What was done to one picture.
 #[derive(Debug, Serialize)]
 pub struct Filtered {
+    #[serde(serialize_with = "lossy")]
     input: PathBuf,
+    #[serde(serialize_with = "lossy")]
     output: PathBuf,
     /// Channels, of which opacity is one, rows and pixels in a row.
     input_shape: [usize; 3],

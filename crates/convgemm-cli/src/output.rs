@@ -2,10 +2,11 @@
 
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
+use std::path::Path;
 
 use anyhow::Result;
 use ndarray::ArrayView2;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// The reader of standard output has gone, as in `convgemm kernels | head -1`: no error of the user's.
 #[derive(Debug)]
@@ -39,6 +40,11 @@ pub fn print_bytes(bytes: &[u8]) -> Result<()> {
 /// `value` as a line of JSON.
 pub fn print_json(value: &impl Serialize) -> Result<()> {
     print(&(serde_json::to_string(value)? + "\n"))
+}
+
+/// Serializes a path of which some bytes may be no text, which serde refuses: they are replaced.
+pub fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
 }
 
 /// Bytes in the unit that a person would use.

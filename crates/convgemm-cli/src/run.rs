@@ -15,7 +15,7 @@ use crate::case::{Axes, Case, Settings, Visitor, dispatch, for_axes};
 use crate::engine::{Operand, Source, prepare};
 use crate::memory::check;
 use crate::npy::{AnyArray, Scalar, write};
-use crate::output::{self, print, print_json};
+use crate::output::{self, lossy, print, print_json};
 use crate::protocol::{Dtype, Layout, Op};
 
 /// Compute one operation on NumPy files
@@ -101,6 +101,7 @@ enum RunOp {
 #[derive(Debug, Serialize)]
 struct Report {
     op: String,
+    #[serde(serialize_with = "lossy")]
     output: PathBuf,
     shape: Vec<usize>,
     dtype: Dtype,

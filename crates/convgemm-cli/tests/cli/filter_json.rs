@@ -62,6 +62,18 @@ fn a_batch_is_one_object_that_also_tells_what_failed() {
     folder.refused(&["filter", "b.png", "-k", "edge", "--json", "-o", "y.png"], reason);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_name_that_is_no_text_does_not_spoil_the_report() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let folder = Folder::new();
+    folder.save_gray("x.png", &noisy_gray(8, 8, 1));
+    let args = ["filter", "x.png", "-k", "edge", "--json", "-o"].map(OsStr::new);
+    let told = report(&folder.ok(&[&args[..], &[OsStr::from_bytes(b"y\xFF.png")]].concat()));
+    assert_eq!(told["pictures"][0]["output"], json!("y\u{FFFD}.png"));
+}
+
 #[test]
 fn a_comparison_and_the_picture_that_it_wrote_are_one_object() {
     let folder = Folder::new();
