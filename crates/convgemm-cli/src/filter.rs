@@ -22,9 +22,10 @@ use crate::pipeline::Filter;
 /// Filter pictures with a kernel
 ///
 /// Reads PNG and JPEG, gray or colour, 8 or 16 bits, upright as their EXIF data says, and writes PNG of
-/// the same depth (or JPEG, if the output's name says so). Samples are taken as they are stored (no gamma is undone) and scaled to 0 for black and
-/// 1 for white; each colour channel is filtered by itself, opacity is kept as it is. What the result has
-/// outside 0 to 1 is cut off (--clip), unless --absolute or --signed is given.
+/// the same depth (or JPEG, if the output's name says so). Samples are taken as they are stored (no gamma
+/// is undone) and scaled to 0 for black and 1 for white; each colour channel is filtered by itself, opacity
+/// is kept as it is. What the result has outside 0 to 1 is cut off (--clip), unless --absolute or --signed
+/// is given.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   convgemm filter photo.jpg --kernel sobel-x --signed -o edges.png
