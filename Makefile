@@ -23,7 +23,7 @@ test: setup
 	$(CARGO) test --workspace --features $(FEATURES),serde
 
 bench: setup
-	$(CARGO) bench --features $(FEATURES)
+	$(CARGO) bench -p convgemm --features $(FEATURES)
 
 exercises: setup
 	@mkdir -p $(DEMO)
