@@ -6,9 +6,9 @@ use anyhow::{Context, Result};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use convgemm::{Activation, Algorithm, Backend, Numerics, PadMode};
+use convgemm_protocol::{Dtype, Padding};
 
 use crate::case::{Settings, parse_activation, parse_numerics};
-use crate::protocol::{Dtype, Padding, PaddingRule};
 
 /// Lengths, one an axis, separated by commas.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,31 +26,6 @@ impl FromStr for Sizes {
 /// Parses a number of things.
 pub fn whole(text: &str) -> Result<usize, String> {
     text.trim().parse().map_err(|_| "a whole number is needed".to_owned())
-}
-
-impl FromStr for Padding {
-    type Err = String;
-
-    /// `same`, `same-lower`, `valid`, or an entry an axis: `3` for both sides, `1:2` for before and after.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let rule = match text {
-            "valid" => Some(PaddingRule::Valid),
-            "same" => Some(PaddingRule::Same),
-            "same-lower" => Some(PaddingRule::SameLower),
-            _ => None,
-        };
-        if let Some(rule) = rule {
-            return Ok(Self::Rule(rule));
-        }
-        let cells = |part: &str| -> Option<[usize; 2]> {
-            let (before, after) = part.split_once(':').unwrap_or((part, part));
-            Some([before.trim().parse().ok()?, after.trim().parse().ok()?])
-        };
-        let axes: Option<Vec<_>> = text.split(',').map(cells).collect();
-        axes.map(Self::Cells).ok_or_else(|| {
-            "valid, same, same-lower, or cells for each axis such as 1,1 or 1:2,0:1 are needed".to_owned()
-        })
-    }
 }
 
 /// A parser of names that shows them in the help, in completions and in errors.
@@ -171,18 +146,6 @@ impl ThreadArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn padding_is_a_rule_or_cells_for_each_axis() {
-        let cells = |text: &str| text.parse::<Padding>();
-        assert_eq!(cells("same-lower"), Ok(Padding::Rule(PaddingRule::SameLower)));
-        assert_eq!(cells("3"), Ok(Padding::Cells(vec![[3, 3]])));
-        assert_eq!(cells("1:2,0:1"), Ok(Padding::Cells(vec![[1, 2], [0, 1]])));
-        assert_eq!(cells("1, 2"), Ok(Padding::Cells(vec![[1, 1], [2, 2]])));
-        for wrong in ["", "full", "1:", "1:2:3", "-1", "1,", "1.5"] {
-            assert!(cells(wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn sizes_are_whole_numbers() {

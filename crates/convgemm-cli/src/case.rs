@@ -2,9 +2,9 @@
 
 use anyhow::{Result, anyhow, bail};
 use convgemm::{Activation, Algorithm, Backend, ConvOptions, Numerics, PadMode, Rank, Shape};
+use convgemm_protocol::{Dtype, Layout, Op, Padding, PaddingRule, Prepare};
 
 use crate::npy::Scalar;
-use crate::protocol::{Dtype, Layout, Op, Padding, PaddingRule, Prepare};
 
 /// Options of a convolution for a number of axes that is known only at run time. Lists have an entry for
 /// each axis, or one for all.

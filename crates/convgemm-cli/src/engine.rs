@@ -2,13 +2,13 @@
 
 use anyhow::{Context, Result};
 use convgemm::{ConvPlan, Explanation, Shape, Tensor, TensorRef, WeightGradPlan};
+use convgemm_protocol::{Layout, Op};
 use ndarray::{Array1, ArrayD, Ix1, IxDyn};
 
 use crate::atomic::Output;
 use crate::case::{Axes, Case, Visitor, dispatch, shape};
 use crate::memory::filled;
 use crate::npy::{self, Scalar};
-use crate::protocol::{Layout, Op};
 
 /// An array that an operation reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

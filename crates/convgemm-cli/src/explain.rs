@@ -7,6 +7,7 @@ use std::str::FromStr;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::{Args, ValueEnum};
 use convgemm::{Element, Explanation};
+use convgemm_protocol::{Dtype, Layout, Op};
 use ndarray::{Array2, ArrayD, Axis, IxDyn};
 use serde::Serialize;
 
@@ -15,7 +16,6 @@ use crate::case::{Axes, Case, Visitor, dispatch, for_axes};
 use crate::engine;
 use crate::npy::{AnyArray, Scalar, is_array};
 use crate::output::{self, bytes, flops, matrix, print, print_json};
-use crate::protocol::{Dtype, Layout, Op};
 
 /// Show what a convolution is as a matrix multiplication, and what it costs
 ///

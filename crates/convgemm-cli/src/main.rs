@@ -1,7 +1,7 @@
 //! The `convgemm` program: pictures and NumPy files convolved by matrix multiplication.
 //!
-//! Each subcommand is a file. [`case`] says what is asked, [`engine`] makes it ready to run, [`protocol`] is
-//! the language that the worker shares with other engines.
+//! Each subcommand is a file. [`case`] says what is asked, [`engine`] makes it ready to run; the worker speaks the
+//! language of `convgemm_protocol`, as other engines do.
 
 #![forbid(unsafe_code)]
 
@@ -25,7 +25,6 @@ mod output;
 mod peers;
 mod picture;
 mod pipeline;
-mod protocol;
 mod run;
 mod stale;
 mod worker;

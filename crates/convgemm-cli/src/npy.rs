@@ -6,12 +6,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use convgemm::Element;
+use convgemm_protocol::Dtype;
 use ndarray::{ArrayBase, ArrayD, Data, Dimension, ShapeBuilder};
 use ndarray_npy::npy::header::Header;
 use ndarray_npy::{ReadableElement, WritableElement, WriteNpyExt};
 
 use crate::atomic::Output;
-use crate::protocol::Dtype;
 
 /// An element that NumPy files can hold.
 pub trait Scalar: Element + ReadableElement + WritableElement {

@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use convgemm::{Activation, Algorithm};
+use convgemm_protocol::{Dtype, Layout, Op};
 use ndarray::{ArrayD, Ix3};
 use serde::Serialize;
 
@@ -16,7 +17,6 @@ use crate::engine::{Operand, Source, prepare};
 use crate::memory::check;
 use crate::npy::{AnyArray, Scalar, write};
 use crate::output::{self, lossy, print, print_json};
-use crate::protocol::{Dtype, Layout, Op};
 
 /// Compute one operation on NumPy files
 ///

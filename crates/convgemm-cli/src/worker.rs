@@ -1,13 +1,11 @@
-//! `convgemm worker`: the line protocol of `protocol`, spoken by this engine.
+//! `convgemm worker`: the line protocol of `convgemm_protocol`, spoken by this engine.
 
-use std::collections::HashMap;
-use std::io::{BufRead, stdin};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::io::stdin;
 use std::path::Path;
-use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
+use convgemm_protocol::{Engine, Files, Hello, Op, Prepare, Prepared, isa, serve};
 use ndarray::{ArrayD, IxDyn};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -20,7 +18,6 @@ use crate::engine::{Operand, Operation, Source, prepare};
 use crate::memory::filled;
 use crate::npy::{AnyArray, Scalar};
 use crate::output::print_bytes;
-use crate::protocol::{Answer, Files, Hello, Op, Prepare, Request};
 
 /// Compute for a coordinator: a JSON request a line in, a JSON answer a line out
 ///
@@ -42,130 +39,55 @@ impl WorkerArgs {
     /// # Errors
     /// Standard input or output that fail.
     pub fn run(self) -> Result<()> {
-        self.threads.install(|| serve(&mut stdin().lock()))
+        self.threads.install(|| serve(&mut Convgemm, &mut stdin().lock(), print_bytes))
     }
 }
 
-fn serve(requests: &mut impl BufRead) -> Result<()> {
-    let mut worker = Worker::default();
-    let mut line = Vec::new();
-    while requests.read_until(b'\n', &mut line)? > 0 {
-        // A mistake of ours must cost one case and not the whole comparison.
-        let answer = catch_unwind(AssertUnwindSafe(|| worker.answer(&line)))
-            .unwrap_or_else(|_| Err(anyhow!("internal error: the case panicked")));
-        let answer = answer.unwrap_or_else(|error| Answer::Error { error: format!("{error:#}") });
-        let mut text = serde_json::to_vec(&answer)?;
-        text.push(b'\n');
-        print_bytes(&text)?;
-        if matches!(answer, Answer::Quit { .. }) {
-            break;
-        }
-        line.clear();
-    }
-    Ok(())
-}
+/// This library as an engine.
+struct Convgemm;
 
-/// The cases that are ready.
-#[derive(Default)]
-struct Worker {
-    cases: HashMap<String, Ready>,
-}
-
-struct Ready {
-    operation: Box<dyn Operation>,
-    is_warm: bool,
-}
-
-impl Ready {
-    /// Runs once if that has not been done: the result is there, memory is mapped and caches are warm.
-    fn warm(&mut self) -> Result<&mut dyn Operation> {
-        if !self.is_warm {
-            self.operation.run()?;
-            self.is_warm = true;
-        }
-        Ok(self.operation.as_mut())
-    }
-}
-
-impl Worker {
-    fn answer(&mut self, line: &[u8]) -> Result<Answer> {
-        let request: Request = serde_json::from_slice(line).context("not a request")?;
-        match request {
-            Request::Hello {} => Ok(Answer::Hello(hello())),
-            Request::Prepare(asked) => self.prepare(*asked),
-            Request::Time { case, runs } => {
-                ensure!(runs > 0, "runs is 0, it must be at least 1");
-                let operation = self.ready(&case)?.warm()?;
-                let mut seconds = Vec::new();
-                for _ in 0..runs {
-                    let start = Instant::now();
-                    operation.run()?;
-                    seconds.push(start.elapsed().as_secs_f64());
-                }
-                Ok(Answer::Timed { case, seconds })
-            }
-            Request::Save { case, file } => {
-                let ready = self.ready(&case)?;
-                let output = Output::create(&file)?;
-                let operation = ready.warm()?;
-                operation.write(output)?;
-                Ok(Answer::Saved { case, shape: operation.output_shape().to_vec() })
-            }
-            Request::Drop { case } => {
-                self.cases.remove(&case).with_context(|| no_case(&case))?;
-                Ok(Answer::Dropped { case, dropped: true })
-            }
-            Request::Quit {} => Ok(Answer::Quit { quit: true }),
+impl Engine for Convgemm {
+    fn hello(&self) -> Hello {
+        let features = [("openblas", cfg!(feature = "openblas")), ("linalg", cfg!(feature = "linalg"))];
+        Hello {
+            engine: "convgemm".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            isa: isa().into(),
+            threads: rayon::current_num_threads(),
+            features: features.into_iter().filter(|(_, on)| *on).map(|(name, _)| name.to_owned()).collect(),
         }
     }
 
-    fn ready(&mut self, case: &str) -> Result<&mut Ready> {
-        self.cases.get_mut(case).with_context(|| no_case(case))
-    }
-
-    fn prepare(&mut self, asked: Prepare) -> Result<Answer> {
-        // Forgotten first: it must not be measured in place of a new one that failed.
-        self.cases.remove(&asked.case);
-        let case = Case::try_from(&asked)?;
+    fn prepare(&mut self, asked: &Prepare) -> Result<Box<dyn Prepared>> {
+        let case = Case::try_from(asked)?;
         let operation = prepare(&case, Seeded { files: &asked.files, seed: asked.seed, case: &case })?;
-        let answer = Answer::Prepared {
-            case: asked.case.clone(),
-            algorithm: operation.explain().algorithm.to_string(),
-            workspace_bytes: operation.workspace_bytes(),
-            packed_bytes: operation.packed_bytes(),
-        };
-        self.cases.insert(asked.case, Ready { operation, is_warm: false });
-        Ok(answer)
+        Ok(Box::new(Ready(operation)))
     }
 }
 
-fn no_case(case: &str) -> String {
-    format!("there is no case '{case}'")
-}
+struct Ready(Box<dyn Operation>);
 
-fn hello() -> Hello {
-    let features = [("openblas", cfg!(feature = "openblas")), ("linalg", cfg!(feature = "linalg"))];
-    Hello {
-        engine: "convgemm".into(),
-        version: env!("CARGO_PKG_VERSION").into(),
-        isa: isa().into(),
-        threads: rayon::current_num_threads(),
-        features: features.into_iter().filter(|(_, on)| *on).map(|(name, _)| name.to_owned()).collect(),
+impl Prepared for Ready {
+    fn algorithm(&self) -> String {
+        self.0.explain().algorithm.to_string()
     }
-}
 
-/// The widest vector instructions that dense products can use here.
-fn isa() -> &'static str {
-    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-    {
-        if is_x86_feature_detected!("avx512f") {
-            return "avx512f";
-        }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            return "avx2+fma";
-        }
+    fn workspace_bytes(&self) -> usize {
+        self.0.workspace_bytes()
     }
-    if cfg!(target_arch = "aarch64") { "neon" } else { "portable" }
+
+    fn packed_bytes(&self) -> usize {
+        self.0.packed_bytes()
+    }
+
+    fn run(&mut self) -> Result<()> {
+        self.0.run()
+    }
+
+    fn save(&mut self, file: &Path) -> Result<Vec<usize>> {
+        self.0.write(Output::create(file)?)?;
+        Ok(self.0.output_shape().to_vec())
+    }
 }
 
 /// Arrays from files, and else N(0, 1) numbers of a seed, weights scaled after He by √(2 / fan-in) so that
@@ -223,6 +145,8 @@ impl Source for Seeded<'_> {
 
 #[cfg(test)]
 mod tests {
+    use convgemm_protocol::Request;
+
     use super::*;
 
     fn case() -> (Case, Files) {

@@ -33,7 +33,8 @@ impl Data {
     }
 }
 
-fn normal(shape: &[usize], deviation: f64, seed: u64, stream: u64) -> Vec<f32> {
+/// N(0, deviation²) in a shape; seeds and streams give independent numbers.
+pub fn normal(shape: &[usize], deviation: f64, seed: u64, stream: u64) -> Vec<f32> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     random.set_stream(stream);
     let cells = shape.iter().product();

@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use convgemm_protocol::{Files, Padding, Prepare};
 use convgemm_suites::data::Data;
 use convgemm_suites::{Layer, Op, Suite};
 use ndarray::ArrayView;
 
 use crate::atomic::Output;
 use crate::npy;
-use crate::protocol::{self, Files, Padding, Prepare};
 
 /// The suite of layers that the user wrote.
 pub const OWN: &str = "own";
@@ -115,9 +115,9 @@ impl Case {
             serde_json::json!({"case": NAME, "input": layer.input_shape(self.batch), "weight": layer.weight_shape()});
         let mut request: Prepare = serde_json::from_value(shapes)?;
         request.op = match self.op {
-            Op::Conv => protocol::Op::Conv,
-            Op::InputGrad => protocol::Op::InputGrad,
-            Op::WeightGrad => protocol::Op::WeightGrad,
+            Op::Conv => convgemm_protocol::Op::Conv,
+            Op::InputGrad => convgemm_protocol::Op::InputGrad,
+            Op::WeightGrad => convgemm_protocol::Op::WeightGrad,
         };
         request.bias = layer.bias && self.op == Op::Conv;
         request.stride.clone_from(&layer.stride);

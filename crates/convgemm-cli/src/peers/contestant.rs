@@ -4,11 +4,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use convgemm_protocol::{Answer, Hello, Request};
+
 use super::interrupt::Interrupt;
 use super::record::EngineRecord;
 use super::registry::Spec;
 use super::worker::{Failure, Worker};
-use crate::protocol::{Answer, Hello, Request};
 
 /// An engine that died or hung so often is not started again.
 const MOST_DEATHS: usize = 3;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use convgemm_protocol::{Answer, Prepare, Request};
 use convgemm_suites::data::Data;
 use convgemm_suites::oracle::Expected;
 use rand_chacha::ChaCha8Rng;
@@ -15,7 +16,6 @@ use super::contestant::Contestant;
 use super::probe::Probe;
 use super::record::{CaseRecord, ResultRecord, Settings, Status};
 use super::worker::Failure;
-use crate::protocol::{Answer, Prepare, Request};
 
 /// Runs of a turn that count: more only make the file larger.
 pub const MOST_RUNS: usize = 10;

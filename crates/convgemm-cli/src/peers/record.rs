@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use convgemm_protocol::Hello;
 use convgemm_suites::Op;
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +12,6 @@ use super::machine::Machine;
 use super::probe::Probe;
 use super::stats::Stats;
 use crate::atomic::Output;
-use crate::protocol::Hello;
 
 /// Changes when older files can no longer be read.
 pub const FORMAT: u32 = 1;

@@ -5,9 +5,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use convgemm_protocol::{Layout, Prepare};
 use serde::Deserialize;
-
-use crate::protocol::{Layout, Prepare};
 
 /// The engine that is ours.
 pub const OURS: &str = "convgemm";

@@ -9,10 +9,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use convgemm_protocol::{Answer, Request};
 
 use super::interrupt::Interrupt;
 use super::registry::Spec;
-use crate::protocol::{Answer, Request};
 
 /// Longest answer that is read: a line without end must not take all memory.
 const LONGEST_ANSWER: u64 = 16 << 20;

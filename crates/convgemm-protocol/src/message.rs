@@ -1,9 +1,8 @@
-//! The line protocol that one coordinator speaks with every engine: a JSON object a line each way.
-//!
-//! Nothing here knows this crate's engine: names of algorithms, numerics and pad modes are text, which
-//! each engine understands or answers with [`Answer::Error`].
+//! Requests and answers. Names of algorithms, numerics and pad modes are text, which each engine understands or
+//! answers with [`Answer::Error`].
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -196,6 +195,31 @@ impl Default for Padding {
     }
 }
 
+impl FromStr for Padding {
+    type Err = String;
+
+    /// `same`, `same-lower`, `valid`, or an entry an axis: `3` for both sides, `1:2` for before and after.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let rule = match text {
+            "valid" => Some(PaddingRule::Valid),
+            "same" => Some(PaddingRule::Same),
+            "same-lower" => Some(PaddingRule::SameLower),
+            _ => None,
+        };
+        if let Some(rule) = rule {
+            return Ok(Self::Rule(rule));
+        }
+        let cells = |part: &str| -> Option<[usize; 2]> {
+            let (before, after) = part.split_once(':').unwrap_or((part, part));
+            Some([before.trim().parse().ok()?, after.trim().parse().ok()?])
+        };
+        let axes: Option<Vec<_>> = text.split(',').map(cells).collect();
+        axes.map(Self::Cells).ok_or_else(|| {
+            "valid, same, same-lower, or cells for each axis such as 1,1 or 1:2,0:1 are needed".to_owned()
+        })
+    }
+}
+
 /// Padding that follows from the other sizes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -294,6 +318,18 @@ pub struct Hello {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn padding_is_a_rule_or_cells_for_each_axis() {
+        let cells = |text: &str| text.parse::<Padding>();
+        assert_eq!(cells("same-lower"), Ok(Padding::Rule(PaddingRule::SameLower)));
+        assert_eq!(cells("3"), Ok(Padding::Cells(vec![[3, 3]])));
+        assert_eq!(cells("1:2,0:1"), Ok(Padding::Cells(vec![[1, 2], [0, 1]])));
+        assert_eq!(cells("1, 2"), Ok(Padding::Cells(vec![[1, 1], [2, 2]])));
+        for wrong in ["", "full", "1:", "1:2:3", "-1", "1,", "1.5"] {
+            assert!(cells(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn the_example_of_the_design_is_understood_and_says_the_same_when_written_again() {
