@@ -6,7 +6,7 @@ CONVGEMM := $(CARGO) run --quiet --release -p convgemm-cli --features $(FEATURES
 PICTURE := assets/grace_hopper.jpg
 DEMO := target/demo
 
-.PHONY: run test bench exercises peers compare setup lint docs
+.PHONY: run test test-peers bench exercises peers compare setup lint docs
 
 run: setup
 	@mkdir -p $(DEMO)
@@ -22,6 +22,10 @@ test: setup
 	$(CARGO) test --workspace
 	$(CARGO) test --workspace --features $(FEATURES),serde
 
+# Builds the engines in Rust and the small ones in Python, and holds each of them against the oracle.
+test-peers: setup
+	scripts/test-peers.sh
+
 bench: setup
 	$(CARGO) bench -p convgemm --features $(FEATURES)
 
@@ -30,7 +34,8 @@ exercises: setup
 	$(CONVGEMM) exercises --html $(DEMO)/exercises.html
 	@echo "the page is $(DEMO)/exercises.html"
 
-# The engines that `compare` measures beside this one, in a virtual environment of their own (5 GB).
+# The engines that `compare` measures beside this one: programs of their own in Rust, and a virtual environment of
+# those in Python (5 GB).
 peers:
 	scripts/make-peers.sh
 
@@ -42,6 +47,7 @@ compare: setup
 
 lint:
 	$(CARGO) fmt --all --check
+	cd peers/rust && $(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --workspace --all-targets --features $(FEATURES),serde -- -D warnings
 

@@ -1,24 +1,51 @@
 #!/bin/sh
-# Makes the virtual environment of the engines that `convgemm compare` measures beside this one.
-# With names of packages as arguments, only those of the list.
+# Builds the engines that `convgemm compare` measures beside this one.
+#   make-peers.sh                          all
+#   make-peers.sh --rust                   those in Rust
+#   make-peers.sh --python                 those in Python
+#   make-peers.sh numpy onnxruntime ncnn   of Python's packages only these
+# Ends with 3 if the packages of Python cannot be reached.
 set -eu
-cd "$(dirname "$0")/../peers/python"
+cd "$(dirname "$0")/.."
 
-if ! python3 -c 'import ensurepip' 2>/dev/null; then
-    echo "Python's venv is missing: installing it" >&2
-    if command -v apt-get >/dev/null 2>&1; then
-        as_root() { if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi; }
-        as_root apt-get update -qq
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv >/dev/null
-    else
-        echo "install Python 3 with its venv module by hand, then try again" >&2
-        exit 1
+as_root() { if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi; }
+
+make_rust() {
+    scripts/install-openblas.sh
+    # Whatever fails costs one engine: the others are built all the same.
+    cd peers/rust
+    cargo build --release --locked --keep-going --target-dir target
+    echo "the engines in Rust are in peers/rust/target/release"
+    cd ../..
+}
+
+make_python() {
+    cd peers/python
+    if ! python3 -c 'import ensurepip' 2>/dev/null; then
+        echo "Python's venv is missing: installing it" >&2
+        if command -v apt-get >/dev/null 2>&1; then
+            as_root apt-get update -qq
+            as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv >/dev/null
+        else
+            echo "install Python 3 with its venv module by hand, then try again" >&2
+            exit 1
+        fi
     fi
-fi
-[ -x .venv/bin/python ] || python3 -m venv .venv
-if [ "$#" -eq 0 ]; then
-    .venv/bin/pip install --quiet --requirement requirements.txt
-else
-    .venv/bin/pip install --quiet --constraint requirements.txt "$@"
-fi
-.venv/bin/python -c 'import numpy; print("peers/python/.venv is ready, with numpy", numpy.__version__)'
+    [ -x .venv/bin/python ] || python3 -m venv .venv
+    if [ "$#" -eq 0 ]; then set -- --requirement requirements.txt; else set -- --constraint requirements.txt "$@"; fi
+    if ! .venv/bin/pip install --quiet "$@"; then
+        .venv/bin/pip index versions numpy >/dev/null 2>&1 && exit 1
+        echo "Python's packages cannot be reached from here" >&2
+        exit 3
+    fi
+    .venv/bin/python -c 'import numpy; print("peers/python/.venv is ready, with numpy", numpy.__version__)'
+    cd ../..
+}
+
+case "${1:-}" in
+"") make_python; make_rust ;;
+--rust) make_rust ;;
+--python) make_python ;;
+-*) echo "'$1' is no option; --rust and --python are" >&2; exit 1 ;;
+*) make_python "$@" ;;
+esac

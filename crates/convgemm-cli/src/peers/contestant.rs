@@ -93,6 +93,12 @@ impl Contestant {
             (None, Some(threads)) => Some(format!("computes with {threads} threads, not {}", self.threads)),
             (None, None) => None,
         };
-        EngineRecord { label: self.spec.label.clone(), is_peer: self.spec.is_peer(), hello: self.hello.clone(), note }
+        EngineRecord {
+            label: self.spec.label.clone(),
+            is_peer: self.spec.is_peer(),
+            is_bound: self.spec.entry.bound,
+            hello: self.hello.clone(),
+            note,
+        }
     }
 }

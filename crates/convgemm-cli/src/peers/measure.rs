@@ -151,8 +151,11 @@ impl Bench<'_> {
         }
     }
 
-    /// Compares what the last run computed with the oracle.
+    /// Compares what the last run computed with the oracle. A bound does not compute the case.
     fn verify(&self, entry: &mut Entry, contestant: &mut Contestant) -> Result<(), Trouble> {
+        if contestant.spec.entry.bound {
+            return Ok(());
+        }
         let file = self.folder.join("result.npy");
         // A result of another engine must not be taken for this one's.
         let _ = std::fs::remove_file(&file);

@@ -15,6 +15,10 @@ use crate::output::seconds;
 const BEGIN: &str = "<!-- convgemm compare: begin -->";
 const END: &str = "<!-- convgemm compare: end -->";
 
+/// What a bound is.
+pub const BOUNDS: &str =
+    "A bound is the dense products of the layers' sizes alone, on matrices that are there already. ";
+
 /// A table of networks: the time of all layers, and its ratio to ours. Where an engine does not do all layers,
 /// only the geometric mean of the ratios of those that it does.
 pub fn overview(record: &Record) -> String {
@@ -24,25 +28,29 @@ pub fn overview(record: &Record) -> String {
         let _ = write!(text, " {} {}, batch {} |", summary.suite, summary.op, summary.batch);
     }
     let _ = write!(text, "\n|---|{}\n", "---:|".repeat(summaries.len()));
-    for (i, engine) in record.engines.iter().enumerate() {
+    let line = |i: usize| {
+        let engine = &record.engines[i];
         let version = engine.hello.as_ref().map_or("", |hello| hello.version.as_str());
-        let _ = write!(text, "| {} {version} |", engine.label);
-        for summary in &summaries {
-            let _ = write!(text, " {} |", cell(summary, i));
-        }
-        text.push('\n');
-    }
+        let cells: String = summaries.iter().map(|summary| format!(" {} |", cell(summary, i))).collect();
+        format!("| {} {version} |{cells}\n", engine.title())
+    };
+    let (bounds, engines): (Vec<usize>, Vec<usize>) =
+        (0..record.engines.len()).partition(|&i| record.engines[i].is_bound);
+    text.extend(engines.into_iter().map(line));
     let _ = write!(text, "| best peer of each layer |");
     for summary in &summaries {
         let ratio = summary.best_total.zip(summary.totals[0]).map(|(best, ours)| (best, best / ours));
         let _ = write!(text, " {} |", ratio.map_or_else(|| "–".to_owned(), |(best, ratio)| time(best, ratio)));
     }
+    text.push('\n');
+    text.extend(bounds.into_iter().map(line));
     let machine = &record.machine;
     let _ = write!(
         text,
-        "\n\nTime of all layers, each as often as the network has it, and in brackets its ratio to the first line; \
+        "\nTime of all layers, each as often as the network has it, and in brackets its ratio to the first line; \
          `≈` the geometric mean of the ratios where an engine does not do all layers, `–` where it does none. \
-         {}, {}, {}, {}, f32.\n",
+         {}{}, {}, {}, {}, f32.\n",
+        if summaries.iter().any(|summary| summary.bounds) { BOUNDS } else { "" },
         machine.cpu,
         machine.isa.join(" "),
         threads(record),
@@ -100,6 +108,21 @@ mod tests {
         assert_eq!(lines[4], "| b  | (≈ 3.00) |");
         assert_eq!(lines[5], "| c  | – |");
         assert_eq!(lines[6], "| best peer of each layer | 14 µs (2.00) |");
+        assert!(!text.contains("bound"));
+    }
+
+    #[test]
+    fn a_bound_stands_below_the_engines_and_is_explained() {
+        let results = vec![timed("convgemm", &[1000]), timed("gemm", &[500]), timed("a", &[2000])];
+        let mut record = record(&[("convgemm", false), ("gemm", false), ("a", true)], vec![results]);
+        record.engines[1].is_bound = true;
+        let text = overview(&record);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(
+            lines[3..6],
+            ["| a  | 2 µs (2.00) |", "| best peer of each layer | 2 µs (2.00) |", "| gemm (bound)  | 0.5 µs (0.50) |"]
+        );
+        assert!(text.contains("A bound is the dense products"));
     }
 
     #[test]

@@ -51,6 +51,9 @@ pub struct EngineRecord {
     pub label: String,
     /// Whether it is an engine other than ours and no bound.
     pub is_peer: bool,
+    /// Whether it computes something smaller than the convolution, so that its time is a bound.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_bound: bool,
     /// What it said of itself, if it could be started.
     pub hello: Option<Hello>,
     /// Why it could not, or what is to be known about it.
@@ -165,6 +168,13 @@ impl ResultRecord {
     }
 }
 
+impl EngineRecord {
+    /// Its label in tables, where a bound must not be taken for an engine.
+    pub fn title(&self) -> String {
+        if self.is_bound { format!("{} (bound)", self.label) } else { self.label.clone() }
+    }
+}
+
 impl CaseRecord {
     pub fn new(case: &Case, roofline_seconds: f64, results: Vec<ResultRecord>) -> Self {
         Self {
@@ -249,8 +259,13 @@ pub mod tests {
 
     /// A record of one suite with a case for each list of results.
     pub fn record(engines: &[(&str, bool)], cases: Vec<Vec<ResultRecord>>) -> Record {
-        let engine =
-            |&(label, is_peer): &(&str, bool)| EngineRecord { label: label.into(), is_peer, hello: None, note: None };
+        let engine = |&(label, is_peer): &(&str, bool)| EngineRecord {
+            label: label.into(),
+            is_peer,
+            is_bound: false,
+            hello: None,
+            note: None,
+        };
         let probe = Probe {
             at_seconds: 0.0,
             gflops: [("avx2+fma".to_owned(), 100.0)].into(),

@@ -29,7 +29,8 @@ pub struct Entry {
     /// What it shall do in place of NCHW.
     #[serde(default)]
     pub layout: Option<Layout>,
-    /// A bound and no engine that computes convolutions: not among those of which the best is taken.
+    /// A bound and no engine that computes convolutions: timed, but neither verified nor among those of which the
+    /// best is taken.
     #[serde(default)]
     pub bound: bool,
     /// Set in its environment.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
+use super::overview::BOUNDS;
 use super::record::{Record, Status};
 use super::summary::{Cell, Row, Summary, summaries};
 use crate::output::seconds;
@@ -58,7 +59,7 @@ fn table(summary: &Summary, markdown: bool) -> String {
     table.load_preset(if markdown { presets::ASCII_MARKDOWN } else { presets::UTF8_BORDERS_ONLY });
     table.set_content_arrangement(ContentArrangement::Disabled);
     // Long names are broken at their hyphens, where the format lets a cell have lines.
-    let name = |label: &String| if markdown { label.clone() } else { label.replace('-', "-\n") };
+    let name = |title: &String| if markdown { title.clone() } else { title.replace('-', "-\n").replace(' ', "\n") };
     let header = ["layer", "×", "time"].map(str::to_owned).into_iter();
     let header = header.chain(summary.engines.iter().map(name));
     table.set_header(header.chain(["best peer", "ratio", "% peak", "% roof"].map(str::to_owned)));
@@ -103,6 +104,9 @@ fn speed(cell: Cell, flops: f64) -> String {
 fn closing(summary: &Summary) -> String {
     let ours = summary.engines.first().map_or("", String::as_str);
     let mut lines = vec!["Numbers are GFLOP/s by the definition. Ratio: the best peer's time over ours.".to_owned()];
+    if summary.bounds {
+        lines.push(BOUNDS.trim_end().to_owned());
+    }
     if let Some(mean) = summary.best_mean {
         lines.push(format!("Geometric mean of the ratios to the best peer of each layer: {mean:.3}."));
     }

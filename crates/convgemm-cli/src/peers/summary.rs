@@ -2,7 +2,7 @@
 
 use convgemm_suites::Op;
 
-use super::record::{CaseRecord, Record, ResultRecord, Status};
+use super::record::{CaseRecord, EngineRecord, Record, ResultRecord, Status};
 use super::stats::geometric_mean;
 
 /// The layers of one suite for one operation and batch.
@@ -11,8 +11,10 @@ pub struct Summary {
     pub suite: String,
     pub op: Op,
     pub batch: usize,
-    /// Labels, ours first: the first engine that was asked for is the one that the others are held against.
+    /// Titles, ours first: the first engine that was asked for is the one that the others are held against.
     pub engines: Vec<String>,
+    /// Whether bounds are among them.
+    pub bounds: bool,
     pub rows: Vec<Row>,
     /// For each engine, the time of the whole network: each layer as often as the network has it. Only if the
     /// engine was timed in all of them.
@@ -111,7 +113,8 @@ fn summary(record: &Record, cases: &[&CaseRecord]) -> Summary {
         suite: cases[0].suite.clone(),
         op: cases[0].op,
         batch: cases[0].batch,
-        engines: record.engines.iter().map(|engine| engine.label.clone()).collect(),
+        engines: record.engines.iter().map(EngineRecord::title).collect(),
+        bounds: record.engines.iter().any(|engine| engine.is_bound),
         totals: engines.clone().map(total).collect(),
         means: engines.map(mean).collect(),
         best_mean: geometric_mean(&rows.iter().filter_map(|row| row.ratio).collect::<Vec<_>>()),
@@ -120,10 +123,13 @@ fn summary(record: &Record, cases: &[&CaseRecord]) -> Summary {
     }
 }
 
-/// The engines of which the best is taken: the peers; if there are none, all but the first.
+/// The engines of which the best is taken: the peers; if there are none, all but the first and the bounds.
 fn peers(record: &Record) -> Vec<usize> {
-    let peers: Vec<usize> = (1..record.engines.len()).filter(|&i| record.engines[i].is_peer).collect();
-    if peers.is_empty() { (1..record.engines.len()).collect() } else { peers }
+    let those = |wanted: fn(&EngineRecord) -> bool| {
+        (1..record.engines.len()).filter(|&i| wanted(&record.engines[i])).collect::<Vec<usize>>()
+    };
+    let peers = those(|engine| engine.is_peer);
+    if peers.is_empty() { those(|engine| !engine.is_bound) } else { peers }
 }
 
 #[cfg(test)]
@@ -161,6 +167,16 @@ mod tests {
         let results = vec![timed("convgemm", &[1000]), timed("convgemm#2", &[1020])];
         let found = &summaries(&record(&[("convgemm", false), ("convgemm#2", false)], vec![results]))[0];
         assert!((found.best_mean.unwrap() - 1.02).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_bound_is_no_peer_even_where_there_is_no_other_and_is_named_as_such() {
+        let results = vec![timed("convgemm", &[1000]), timed("gemm", &[500])];
+        let mut record = record(&[("convgemm", false), ("gemm", false)], vec![results]);
+        record.engines[1].is_bound = true;
+        let found = &summaries(&record)[0];
+        assert_eq!((found.rows[0].best, found.best_mean), (None, None));
+        assert_eq!((found.engines[1].as_str(), found.means[1]), ("gemm (bound)", Some(0.5)));
     }
 
     #[test]

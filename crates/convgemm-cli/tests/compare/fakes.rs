@@ -30,6 +30,15 @@ impl Fakes {
         Self(folder)
     }
 
+    /// Says of all workers that they are bounds and no engines.
+    pub fn make_bounds(&self) {
+        let mut list = self.record("engines.json");
+        for engine in list["engines"].as_array_mut().unwrap() {
+            engine["bound"] = true.into();
+        }
+        std::fs::write(self.path("engines.json"), list.to_string()).unwrap();
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }

@@ -62,6 +62,18 @@ fn a_worker_that_lies_about_its_result_is_caught_and_not_timed() {
 }
 
 #[test]
+fn a_bound_is_timed_whatever_it_computes_and_is_no_peer() {
+    let fakes = Fakes::new(&[("wrong", WRONG)]);
+    fakes.make_bounds();
+    let record = fakes.measured(&["--engines", "convgemm,wrong"]);
+    assert_eq!(verdict(&record, "wrong").0, "timed");
+    assert!(result(&record, 0, "wrong")["error_max"].is_null() && result(&record, 0, "wrong")["median_ns"].is_f64());
+    assert_eq!((&record["engines"][1]["is_peer"], &record["engines"][1]["is_bound"]), (&false.into(), &true.into()));
+    let table = String::from_utf8(fakes.compare(&["--show", "result.json", "--format", "markdown"]).stdout).unwrap();
+    assert!(table.contains("| wrong (bound) |") && !table.contains("Geometric mean"), "{table}");
+}
+
+#[test]
 fn a_worker_that_lies_about_its_time_is_caught() {
     let record = Fakes::new(&[("liar", LIAR)]).measured(&["--engines", "convgemm,liar"]);
     let (status, note) = verdict(&record, "liar");
