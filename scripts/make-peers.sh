@@ -12,10 +12,9 @@ as_root() { if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi; }
 
 make_rust() {
     scripts/install-openblas.sh
-    # Whatever fails costs one engine: the others are built all the same.
     cd peers/rust
-    cargo build --release --locked --keep-going --target-dir target
-    echo "the engines in Rust are in peers/rust/target/release"
+    # Whatever fails costs one engine: the others are built all the same.
+    cargo build --release --locked --keep-going --target-dir target || rust_failed=yes
     cd ../..
 }
 
@@ -42,10 +41,15 @@ make_python() {
     cd ../..
 }
 
+rust_failed=
 case "${1:-}" in
-"") make_python; make_rust ;;
+"") make_rust; make_python ;;
 --rust) make_rust ;;
 --python) make_python ;;
 -*) echo "'$1' is no option; --rust and --python are" >&2; exit 1 ;;
 *) make_python "$@" ;;
 esac
+if [ -n "$rust_failed" ]; then
+    echo "not all engines in Rust could be built" >&2
+    exit 1
+fi

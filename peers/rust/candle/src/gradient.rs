@@ -52,7 +52,8 @@ pub fn of_weight(space: &Space, groups: usize, x: &Tensor, grad: &Tensor, kernel
     let of_group = |x: &Tensor, grad: &Tensor| {
         let (x, grad) = (x.transpose(0, 1)?, grad.transpose(0, 1)?);
         let found = match space.axes {
-            1 => x.conv1d(&grad, space.padding, space.dilation, space.stride, 1)?,
+            // candle 0.11 copies a kernel of other strides and then reads the one that it copied: wrong results.
+            1 => x.conv1d(&grad.contiguous()?, space.padding, space.dilation, space.stride, 1)?,
             _ => x.conv2d(&grad, space.padding, space.dilation, space.stride, 1)?,
         };
         found.transpose(0, 1)
