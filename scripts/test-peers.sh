@@ -1,5 +1,6 @@
 #!/bin/sh
-# Small cases through every engine that is quick to build, and through the others where they are built already.
+# Small cases through every engine that is quick to build, and through the others where they are built already; and
+# the lints and tests of the workers in Rust.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -13,5 +14,9 @@ case "$status" in
 *) exit "$status" ;;
 esac
 
-(cd peers/rust && cargo test --release --locked --package peer --target-dir target)
+(
+    cd peers/rust
+    cargo clippy --workspace --all-targets --locked --target-dir target -- -D warnings
+    cargo test --release --locked --package peer --target-dir target
+)
 CONVGEMM_PEERS_REQUIRED="$required" cargo test --package convgemm-cli --test compare every_built_worker -- --nocapture
