@@ -120,7 +120,7 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(
             lines[3..6],
-            ["| a  | 2 µs (2.00) |", "| best peer of each layer | 2 µs (2.00) |", "| gemm (bound)  | 0.5 µs (0.50) |"]
+            ["| a  | 2 µs (2.00) |", "| best peer of each layer | 2 µs (2.00) |", "| gemm (bound)  | 500 ns (0.50) |"]
         );
         assert!(text.contains("A bound is the dense products"));
     }
