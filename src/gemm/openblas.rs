@@ -6,7 +6,7 @@ use std::any::TypeId;
 use std::sync::Once;
 
 use cblas_sys::{CBLAS_LAYOUT, CBLAS_TRANSPOSE, cblas_dgemm, cblas_sgemm};
-use ndarray::{ArrayView2, ArrayViewMut2};
+use ndarray::{ArrayView2, ArrayViewMut2, Axis};
 // Links the library.
 use openblas_src as _;
 
@@ -29,8 +29,26 @@ struct Layout {
     leading: i32,
 }
 
+/// Terms of the sums that OpenBLAS is asked for at a time. Its AVX-512 kernels add all of them up one by one, and
+/// would lose more digits than the textbook's product.
+const DEPTH: usize = 384;
+
 /// `c = a · b` or `c = c + a · b` in the calling thread.
 pub(super) fn matmul<T: Element>(
+    a: ArrayView2<'_, T>,
+    b: ArrayView2<'_, T>,
+    store: Store,
+    mut c: ArrayViewMut2<'_, T>,
+) -> Result<(), Inexpressible> {
+    let mut store = store;
+    for (a, b) in a.axis_chunks_iter(Axis(1), DEPTH).zip(b.axis_chunks_iter(Axis(0), DEPTH)) {
+        multiply(a, b, store, c.view_mut())?;
+        store = Store::Add;
+    }
+    Ok(())
+}
+
+fn multiply<T: Element>(
     a: ArrayView2<'_, T>,
     b: ArrayView2<'_, T>,
     store: Store,
@@ -39,7 +57,7 @@ pub(super) fn matmul<T: Element>(
     let out = layout(c.view())?;
     if let CBLAS_TRANSPOSE::CblasTrans = out.transpose {
         // C is column-major: Cᵀ = Bᵀ · Aᵀ is row-major.
-        return matmul(b.reversed_axes(), a.reversed_axes(), store, c.reversed_axes());
+        return multiply(b.reversed_axes(), a.reversed_axes(), store, c.reversed_axes());
     }
     let (left, right) = (layout(a)?, layout(b)?);
     let int = |n: usize| i32::try_from(n).map_err(|_| Inexpressible);
