@@ -82,16 +82,14 @@ impl Layout {
         let weights = scheme.products() * geometry.group_out_channels() * geometry.group_in_channels() * vector.size;
         let are_far = weights > FAR_WEIGHT_BYTES;
         let few = tiles.windows() <= FEW_TILES && !(are_far && TILES_FOR_FAR_WEIGHTS.contains(&tiles.windows()));
-        let ins = geometry.group_in_channels();
-        let most_passes = if few && are_far { (ins / MIN_PASS).max(1) } else { 1 };
+        let pass =
+            if few && are_far { pass_length(geometry, scheme, &tiles, vector, workspace_bytes) } else { usize::MAX };
+        let pass = pass.min(geometry.group_in_channels());
         let mut most = MAX_TILES;
         loop {
             let lanes = if few || most < WIDTH { Lanes::Channels } else { Lanes::Windows };
-            let layouts = (1..=most_passes).map(|passes| {
-                Self::within(geometry, (scheme, tiles.clone(), lanes), vector, (most, ins.div_ceil(passes)))
-            });
-            let fits = |layout: &Self| layout.slot_len().saturating_mul(vector.size) <= workspace_bytes;
-            if let Some(layout) = { layouts }.find(|layout| fits(layout) || most == 1) {
+            let layout = Self::within(geometry, (scheme, tiles.clone(), lanes), vector, (most, pass));
+            if layout.slot_len().saturating_mul(vector.size) <= workspace_bytes || most == 1 {
                 return layout;
             }
             most = match lanes {
@@ -179,6 +177,23 @@ impl Layout {
     }
 }
 
+/// Input channels of a pass whose transformed inputs, of all tiles of an image, leave room for the rest of the
+/// workspace. It must not depend on the number of threads, since each pass is a sum of its own.
+fn pass_length(
+    geometry: &ConvGeometry,
+    scheme: Scheme,
+    tiles: &ConvGeometry,
+    vector: Vector,
+    workspace_bytes: usize,
+) -> usize {
+    let ins = geometry.group_in_channels();
+    let channel_bytes = scheme.products() * tiles.windows().min(MAX_TILES).next_multiple_of(WIDTH) * vector.size;
+    let most = (1..=(ins / MIN_PASS).max(1)).map(|passes| ins.div_ceil(passes));
+    let fits = |pass: usize| pass.saturating_mul(channel_bytes) <= workspace_bytes / 10 * 7;
+    let least = most.clone().last();
+    most.into_iter().find(|&pass| fits(pass)).or(least).unwrap_or(ins)
+}
+
 /// The convolution with one window a tile: its windows span a tile's inputs, and move by its outputs.
 fn tile_geometry(geometry: &ConvGeometry, scheme: Scheme) -> ConvGeometry {
     let [depth, plane @ ..] = geometry.axes;
@@ -209,4 +224,27 @@ fn fill_batch(region: usize, most: usize) -> usize {
         whole * (vectors(batch) + 1) + if rest > 0 { vectors(rest) + 1 } else { 0 }
     };
     (1..=most / WIDTH).rev().map(|vectors| vectors * WIDTH).min_by_key(|&batch| cost(batch)).unwrap_or(most).min(region)
+}
+
+#[cfg(all(test, feature = "rayon"))]
+mod tests {
+    use super::*;
+    use crate::options::ConvOptions;
+    use crate::options::Padding;
+
+    #[test]
+    fn passes_do_not_depend_on_the_number_of_threads() {
+        let options = ConvOptions::<2>::new().padding(Padding::symmetric([1, 1]));
+        let geometry = options.geometry(&[1, 512, 28, 28], &[512, 512, 3, 3]).unwrap();
+        let vector = Vector { size: 4, len: 16, lanes: 64, columns: 6, most_tail: 8 };
+        let passes: Vec<_> = [1, 2, 3, 7]
+            .map(|threads| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                let layout = pool.install(|| Layout::new(&geometry, Scheme::F4, vector, 2 << 20));
+                assert!(layout.slot_len() * vector.size <= 2 << 20);
+                layout.pass
+            })
+            .to_vec();
+        assert!(passes[0] < 512 && passes.iter().all(|&pass| pass == passes[0]), "{passes:?}");
+    }
 }
