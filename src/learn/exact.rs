@@ -1,6 +1,6 @@
 //! A kernel by least squares.
 
-use ndarray::{Array1, Array2, Array3, Axis, Dimension, Slice, concatenate, s};
+use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, Dimension, Slice, concatenate, s};
 use ndarray_linalg::{QR, SVD};
 
 use crate::element::Element;
@@ -12,6 +12,15 @@ use crate::rank::{Rank, Tensor, TensorRef};
 
 /// Windows that are worked off at a time.
 const CHUNK: usize = 1 << 13;
+
+/// Parts that the windows are cut into, to see how far the kernel moves when one of them is left out.
+const PARTS: usize = 16;
+
+/// Windows for each unknown that there must be for that.
+const WINDOWS_PER_UNKNOWN: usize = 64;
+
+/// The most unknowns for which that is worth its time.
+const MANY_UNKNOWNS: usize = 256;
 
 /// The most elements of the system's triangle, 512 MiB: about 8000 unknowns.
 const TRIANGLE_LIMIT: usize = 1 << 26;
@@ -62,8 +71,10 @@ where
     /// Largest over smallest singular value of the patch matrix, of the worst group: by how much an error of the output can
     /// be larger in the kernel.
     pub condition: f64,
-    /// Standard deviation of the least certain cell of the kernel, if the residual is independent noise, such as that of rounding:
-    /// `residual · max √diag (Cols·Colsᵀ)⁻¹`.
+    /// Standard deviation of the least certain cell of the kernel: `residual · max √diag (Cols·Colsᵀ)⁻¹`, which holds if the
+    /// residual is independent noise, or, if that is more, what the delete-one-group jackknife finds (B. Efron, "The jackknife, the
+    /// bootstrap and other resampling plans", 1982) where there are windows enough. Errors of rounding are the same all over an even part of a
+    /// picture, so that they do not cancel as independent ones would.
     pub uncertainty: f64,
 }
 
@@ -129,20 +140,23 @@ where
     dimension.slice_mut().copy_from_slice(&shape);
     let mut weight = Tensor::<T, D>::zeros(dimension);
     let mut bias = ask.bias.then(|| Array1::<T>::zeros(outputs));
-    let (mut condition, mut gain) = (1.0_f64, 0.0_f64);
+    let (mut condition, mut gain, mut spread) = (1.0_f64, 0.0_f64, 0.0_f64);
     for group in 0..groups {
         let of_group = |size: usize| Slice::from(group * size..(group + 1) * size);
         let inputs = of_group(geometry.group_in_channels());
         let range = of_group(geometry.group_out_channels());
-        let triangle = reduce(
+        let triangles = reduce(
             &input.slice_axis(Axis(1), inputs).mapv(Element::to_f64),
             &target.slice_axis(Axis(1), range).mapv(Element::to_f64),
             kernel,
             &ConvOptions { groups: 1, ..*options },
             ask,
         )?;
-        let Solution { solution, condition: worst, gains } = solve(&triangle, unknowns, equations)?;
+        let ridge = Ridge { cells: geometry.patch_rows(), strength: ask.ridge };
+        let Solution { solution, condition: worst, gains } =
+            solve(&join(triangles.iter(), ridge)?, unknowns, equations)?;
         condition = condition.max(worst);
+        spread = spread.max(jackknife(&triangles, ridge, (unknowns, equations))?);
         gain = gains.iter().take(geometry.patch_rows()).fold(gain, |gain, &other| gain.max(other));
         let mut part = weight.slice_axis_mut(Axis(0), range);
         // One column a kernel, in the order of the weight's cells.
@@ -156,46 +170,99 @@ where
     let layer = Conv { weight, bias, options: *options };
     let loss = squared_error(&layer.forward(input)?, target, Reduction::Mean)?;
     let residual = loss.value.sqrt();
-    Ok(Fit { layer, residual, condition, uncertainty: residual * gain })
+    Ok(Fit { layer, residual, condition, uncertainty: spread.max(residual * gain) })
 }
 
-/// The triangle of the QR decomposition of `[Colsᵀ | 1 | targetᵀ]`, all images of one group below one another.
+/// The triangles of the QR decompositions of `[Colsᵀ | 1 | targetᵀ]`, all images of one group below one another: of
+/// [`PARTS`] parts of it, or of all of it in one where they would be small or much work.
 fn reduce<const D: usize>(
     input: &Tensor<f64, D>,
     target: &Tensor<f64, D>,
     kernel: [usize; D],
     options: &ConvOptions<D>,
     ask: &LeastSquares,
-) -> Result<Array2<f64>>
+) -> Result<Vec<Array2<f64>>>
 where
     [usize; D]: Rank,
 {
-    let lapack = |error: ndarray_linalg::error::LinalgError| Error::Linalg(error.to_string());
-    let outputs = target.shape()[1];
+    let (images, outputs) = (input.shape()[0], target.shape()[1]);
     let cells: usize = input.shape()[1] * kernel.iter().product::<usize>();
     let unknowns = cells + usize::from(ask.bias);
     let width = unknowns + outputs;
-    let mut triangle = Array2::zeros((width, width));
-    if ask.ridge > 0.0 {
-        triangle.diag_mut().slice_mut(s![..cells]).fill(ask.ridge.sqrt());
-    }
-    for image in 0..input.shape()[0] {
+    let equations = target.len() / outputs.max(1);
+    let has_parts = unknowns <= MANY_UNKNOWNS && equations >= WINDOWS_PER_UNKNOWN * unknowns;
+    let part_len = if has_parts { equations.div_ceil(PARTS) } else { equations.max(1) };
+    let mut triangles = vec![Array2::zeros((width, width)); equations.div_ceil(part_len).max(1)];
+    for image in 0..images {
         let one = Slice::from(image..image + 1);
         let patches: Array3<f64> = unfold(&input.slice_axis(Axis(0), one), kernel, options)?;
         let windows = patches.dim().2;
         let wanted = target.slice_axis(Axis(0), one);
         let wanted = wanted.to_shape((outputs, windows)).map_err(|error| Error::Argument(error.to_string()))?;
-        for start in (0..windows).step_by(CHUNK.max(width)) {
-            let chunk = start..windows.min(start + CHUNK.max(width));
-            let mut rows = Array2::ones((chunk.len(), width));
-            rows.slice_mut(s![.., ..cells]).assign(&patches.slice(s![0, .., chunk.clone()]).t());
-            rows.slice_mut(s![.., unknowns..]).assign(&wanted.slice(s![.., chunk]).t());
-            let stacked = concatenate(Axis(0), &[triangle.view(), rows.view()])
-                .map_err(|error| Error::Argument(error.to_string()))?;
-            (_, triangle) = stacked.qr().map_err(lapack)?;
+        let mut start = 0;
+        while start < windows {
+            let equation = image * windows + start;
+            let part = equation / part_len;
+            let end = windows.min(start + CHUNK.max(width)).min((part + 1) * part_len - image * windows);
+            let mut rows = Array2::ones((end - start, width));
+            rows.slice_mut(s![.., ..cells]).assign(&patches.slice(s![0, .., start..end]).t());
+            rows.slice_mut(s![.., unknowns..]).assign(&wanted.slice(s![.., start..end]).t());
+            triangles[part] = stacked_triangle(&[triangles[part].view(), rows.view()])?;
+            start = end;
         }
     }
+    Ok(triangles)
+}
+
+/// What the first `cells` unknowns cost.
+#[derive(Clone, Copy)]
+struct Ridge {
+    cells: usize,
+    strength: f64,
+}
+
+/// The triangle of all rows that some triangles stand for, and of the ridge.
+fn join<'a>(triangles: impl Iterator<Item = &'a Array2<f64>>, ridge: Ridge) -> Result<Array2<f64>> {
+    let mut all: Vec<_> = triangles.map(|triangle| triangle.view()).collect();
+    let mut costs = Array2::zeros(all[0].dim());
+    if ridge.strength > 0.0 {
+        costs.diag_mut().slice_mut(s![..ridge.cells]).fill(ridge.strength.sqrt());
+        all.push(costs.view());
+    }
+    match all.as_slice() {
+        [one] => Ok(one.to_owned()),
+        all => stacked_triangle(all),
+    }
+}
+
+fn stacked_triangle(rows: &[ArrayView2<'_, f64>]) -> Result<Array2<f64>> {
+    let stacked = concatenate(Axis(0), rows).map_err(|error| Error::Argument(error.to_string()))?;
+    let (_, triangle) = stacked.qr().map_err(|error| Error::Linalg(error.to_string()))?;
     Ok(triangle)
+}
+
+/// The largest standard deviation of a cell by the jackknife, which leaves out one part after the other; 0 if there is
+/// one part only.
+fn jackknife(triangles: &[Array2<f64>], ridge: Ridge, (unknowns, equations): (usize, usize)) -> Result<f64> {
+    let count = triangles.len();
+    if count < PARTS {
+        return Ok(0.0);
+    }
+    let mut solutions = vec![];
+    for left_out in 0..count {
+        let others = triangles.iter().enumerate().filter(|&(part, _)| part != left_out).map(|(_, triangle)| triangle);
+        match solve(&join(others, ridge)?, unknowns, equations) {
+            Ok(found) => solutions.push(found.solution.slice_move(s![..ridge.cells, ..])),
+            // One part alone determines a part of the kernel: there is no telling how well.
+            Err(Error::Singular { .. }) => return Ok(f64::INFINITY),
+            Err(other) => return Err(other),
+        }
+    }
+    let solutions = ndarray::stack(Axis(0), &solutions.iter().map(|one| one.view()).collect::<Vec<_>>())
+        .map_err(|error| Error::Argument(error.to_string()))?;
+    // The sum of squares over parts, times (count - 1) / count; `var_axis` divides by count.
+    let variance = solutions.var_axis(Axis(0), 0.0) * (count - 1) as f64;
+    Ok(variance.iter().fold(0.0_f64, |most, &one| most.max(one)).sqrt())
 }
 
 struct Solution {
@@ -306,6 +373,26 @@ mod tests {
         }
         let found = spread.iter().fold(0.0_f64, |most, &e| most.max(e)).sqrt();
         assert!((found / told - 1.0).abs() < 0.1, "{found} against {told}");
+    }
+
+    #[test]
+    fn errors_that_neighbours_share_make_a_kernel_less_certain() {
+        let rng = &mut Rng::new(10);
+        let teacher = Conv1d::<f64>::new([1, 1], [3], ConvOptions::new(), rng).unwrap().without_bias();
+        let input = random((1, 1, 2002), rng).mapv(|x| x + 1.0);
+        let clean = teacher.forward(&input).unwrap();
+        let (mut spread, mut told, mut alone) = (Array1::<f64>::zeros(3), 0.0, 0.0);
+        for _ in 0..200 {
+            let shared = random(20, rng);
+            let noisy = Array::from_shape_fn((1, 1, 2000), |(_, _, i)| clean[[0, 0, i]] + 0.1 * shared[i / 100]);
+            let fit = least_squares(&input, &noisy, [3], &teacher.options, &LeastSquares::new()).unwrap();
+            let error = (fit.layer.weight - &teacher.weight).into_shape_with_order(3).unwrap();
+            spread += &error.mapv(|e| e * e / 200.0);
+            told += fit.uncertainty / 200.0;
+            alone += fit.residual / 200.0;
+        }
+        let found = spread.iter().fold(0.0_f64, |most, &e| most.max(e)).sqrt();
+        assert!((0.6..1.5).contains(&(found / told)), "{found} against {told}, residual {alone}");
     }
 
     #[test]

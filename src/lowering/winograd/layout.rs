@@ -188,10 +188,10 @@ fn pass_length(
 ) -> usize {
     let ins = geometry.group_in_channels();
     let channel_bytes = scheme.products() * tiles.windows().min(MAX_TILES).next_multiple_of(WIDTH) * vector.size;
-    let most = (1..=(ins / MIN_PASS).max(1)).map(|passes| ins.div_ceil(passes));
-    let fits = |pass: usize| pass.saturating_mul(channel_bytes) <= workspace_bytes / 10 * 7;
-    let least = most.clone().last();
-    most.into_iter().find(|&pass| fits(pass)).or(least).unwrap_or(ins)
+    let fits = |pass: &usize| pass.saturating_mul(channel_bytes) <= workspace_bytes / 10 * 7;
+    let most_passes = (ins / MIN_PASS).max(1);
+    let mut lengths = (1..=most_passes).map(|passes| ins.div_ceil(passes));
+    lengths.find(fits).unwrap_or(ins.div_ceil(most_passes))
 }
 
 /// The convolution with one window a tile: its windows span a tile's inputs, and move by its outputs.
