@@ -226,11 +226,10 @@ fn fill_batch(region: usize, most: usize) -> usize {
     (1..=most / WIDTH).rev().map(|vectors| vectors * WIDTH).min_by_key(|&batch| cost(batch)).unwrap_or(most).min(region)
 }
 
-#[cfg(all(test, feature = "rayon"))]
+#[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::ConvOptions;
-    use crate::options::Padding;
+    use crate::options::{ConvOptions, Padding};
 
     #[test]
     fn passes_do_not_depend_on_the_number_of_threads() {
