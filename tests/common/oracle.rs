@@ -51,6 +51,17 @@ pub struct Expected {
     pub terms: usize,
 }
 
+impl Expected {
+    /// For sums in which the same terms come again and again, if `repeats`: their roundings are alike, and add up
+    /// instead of walking at random, so that only the proven bound holds.
+    pub fn with_repeated_terms(mut self, repeats: bool) -> Self {
+        if repeats {
+            self.terms = self.terms.saturating_mul(self.terms);
+        }
+        self
+    }
+}
+
 type Index = [usize; 5];
 
 /// All positions in a box, in row-major order.

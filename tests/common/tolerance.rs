@@ -2,9 +2,9 @@
 //!
 //! A sum of `K` terms `t` in an arithmetic of unit roundoff `u` may differ from the exact one by
 //! `u · (4 + √K) · Σ|t|`, for each element by its own sum of absolute terms. Errors of `K` roundings add
-//! up like a random walk, hence the root; the proven bound has `K` in its place. A sum without terms
-//! must be exactly zero. On N(0, 1) data this is about `u · √K` of `max|y|`, 100 to 1000 times tighter
-//! than the customary 1e-12 and 1e-4.
+//! up like a random walk, hence the root; the proven bound has `K` in its place, and is taken where terms
+//! repeat. A sum without terms must be exactly zero. On N(0, 1) data this is about `u · √K` of `max|y|`,
+//! 100 to 1000 times tighter than the customary 1e-12 and 1e-4.
 
 use std::fmt::Display;
 

@@ -92,6 +92,11 @@ impl<T: Element> Held<T> {
         arrange(self.memory.view_mut(), self.layout)
     }
 
+    /// Whether cells are seen more than once.
+    pub fn repeats(&self) -> bool {
+        self.layout == Layout::Broadcast
+    }
+
     /// What a reader of the view sees.
     pub fn content(&self) -> ArrayD<f64> {
         self.view().mapv(|value| value.to_f64())

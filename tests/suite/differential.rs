@@ -7,7 +7,7 @@ use crate::common::cases::{Case, Data, Layouts};
 use crate::common::library::{self, How, Operation};
 use crate::common::oracle::{Expected, bias_grad};
 use crate::common::tolerance::assert_close;
-use crate::common::views::Layout;
+use crate::common::views::{Held, Layout};
 use crate::common::{named, pools};
 
 /// Exact results of all operations on one set of numbers.
@@ -21,11 +21,13 @@ pub struct Truth {
 impl Truth {
     pub fn new<T: Element>(case: &Case, data: &Data<T>) -> Self {
         let (definition, [x, w, dy]) = (case.definition(), data.contents());
+        let [repeats_x, repeats_w, repeats_dy] = [&data.x, &data.w, &data.dy].map(Held::repeats);
+        let forward = definition.forward(&x, &w, data.bias_content().as_ref());
         Self {
-            forward: definition.forward(&x, &w, data.bias_content().as_ref()),
-            input_grad: definition.input_grad(&w, &dy),
-            weight_grad: definition.weight_grad(&x, &dy),
-            bias_grad: bias_grad(&dy),
+            forward: forward.with_repeated_terms(repeats_x && repeats_w),
+            input_grad: definition.input_grad(&w, &dy).with_repeated_terms(repeats_w && repeats_dy),
+            weight_grad: definition.weight_grad(&x, &dy).with_repeated_terms(repeats_x && repeats_dy),
+            bias_grad: bias_grad(&dy).with_repeated_terms(repeats_dy),
         }
     }
 }
