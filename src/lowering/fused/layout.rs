@@ -26,6 +26,12 @@ const SLAB_BYTES: usize = 384 << 10;
 /// The part of the output that one task adds to, block after block, must stay in the L2 as well.
 const OUTPUT_BYTES: usize = 384 << 10;
 
+/// More where a block has so many weights that reading them again for each task costs more than the output does: for
+/// sums over several blocks, and for those over one, which are written once.
+const MANY_WEIGHT_BYTES: usize = 128 << 10;
+const LONG_OUTPUT_BYTES: usize = 512 << 10;
+const SINGLE_OUTPUT_BYTES: usize = 1024 << 10;
+
 /// Panels that are packed before the weights of a block are read. Where those are so large that reading them
 /// once for each panel would take them from the L3, as many panels share them as leave room in the L2.
 const PANEL_BYTES: usize = 400 << 10;
@@ -134,12 +140,13 @@ impl Cut {
         let lines = |bytes: usize, line_bytes: usize| (bytes / line_bytes.max(1)).max(1);
         let slab_line = block_rows.div_ceil(taps).saturating_mul(slab_line_len(g)).saturating_mul(vector.size);
         let output_line = (all_channels * ow).saturating_mul(vector.size);
-        let weight_bytes = block_rows * all_channels * vector.size;
+        let weight_bytes = |channels: usize| block_rows.saturating_mul(channels).saturating_mul(vector.size);
         let output_bytes = match lanes {
-            Lanes::Windows if weight_bytes < 128 << 10 => OUTPUT_BYTES,
-            Lanes::Channels => OUTPUT_BYTES,
-            _ if depth > block_rows => 512 << 10,
-            _ => 1024 << 10,
+            Lanes::Windows if weight_bytes(all_channels) >= MANY_WEIGHT_BYTES => match depth > block_rows {
+                true => LONG_OUTPUT_BYTES,
+                false => SINGLE_OUTPUT_BYTES,
+            },
+            _ => OUTPUT_BYTES,
         };
         let wanted = lines(SLAB_BYTES, slab_line).min(lines(output_bytes, output_line)).min(od * oh);
         let (planes, rows) = if wanted >= oh { (wanted / oh, oh) } else { (1, wanted) };
@@ -154,7 +161,7 @@ impl Cut {
         let parts = threads.div_ceil(tasks).min(all_channels.div_ceil(MIN_CHANNELS));
         let channels = block_length(all_channels, parts, channel_unit(lanes, vector));
         let panels = match lanes {
-            Lanes::Windows if block_rows * channels * vector.size > WEIGHT_BYTES => {
+            Lanes::Windows if weight_bytes(channels) > WEIGHT_BYTES => {
                 let panels = PANEL_BYTES / (block_rows * vector.lanes * vector.size);
                 panels.clamp(1, (planes * rows * ow).div_ceil(vector.lanes).max(1))
             }

@@ -79,8 +79,8 @@ impl Layout {
     /// for each.
     pub fn new(geometry: &ConvGeometry, scheme: Scheme, vector: Vector, workspace_bytes: usize) -> Self {
         let tiles = tile_geometry(geometry, scheme);
-        let weights = scheme.products() * geometry.group_out_channels() * geometry.group_in_channels() * vector.size;
-        let are_far = weights > FAR_WEIGHT_BYTES;
+        let weights = [geometry.group_out_channels(), geometry.group_in_channels(), vector.size];
+        let are_far = weights.into_iter().fold(scheme.products(), usize::saturating_mul) > FAR_WEIGHT_BYTES;
         let few = tiles.windows() <= FEW_TILES && !(are_far && TILES_FOR_FAR_WEIGHTS.contains(&tiles.windows()));
         let pass =
             if few && are_far { pass_length(geometry, scheme, &tiles, vector, workspace_bytes) } else { usize::MAX };
