@@ -5,6 +5,8 @@ use ndarray::NdFloat;
 mod sealed {
     use pulp::Simd;
 
+    use crate::simd::{SIDE, halve_f32, halve_plain, turn_f32, turn_plain};
+
     /// Registers of numbers, for loops that the compiler does not vectorise by itself.
     pub trait Sealed: Copy {
         type Vector<S: Simd>: Copy;
@@ -23,10 +25,16 @@ mod sealed {
 
         /// `a · b + c`, rounded once where the processor can.
         fn fused<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>, c: Self::Vector<S>) -> Self::Vector<S>;
+
+        /// `out[i] = cells[2 · i]`.
+        fn halve<S: Simd>(simd: S, cells: &[Self], out: &mut [Self]);
+
+        /// `to[column · step + i] = rows[i][column]` for all columns, of which each row has as many.
+        fn turn(rows: [&[Self]; SIDE], to: &mut [Self], step: usize);
     }
 
     macro_rules! sealed {
-        ($element:ident, $vector:ident, $lanes:ident, $splat:ident, $load:ident, $store:ident, $fused:ident) => {
+        ($element:ident, $vector:ident, $lanes:ident, $splat:ident, $load:ident, $store:ident, $fused:ident, $halve:ident, $turn:ident) => {
             impl Sealed for $element {
                 type Vector<S: Simd> = S::$vector;
 
@@ -54,11 +62,30 @@ mod sealed {
                 fn fused<S: Simd>(simd: S, a: S::$vector, b: S::$vector, c: S::$vector) -> S::$vector {
                     simd.$fused(a, b, c)
                 }
+
+                #[inline(always)]
+                fn halve<S: Simd>(simd: S, cells: &[Self], out: &mut [Self]) {
+                    $halve(simd, cells, out);
+                }
+
+                fn turn(rows: [&[Self]; SIDE], to: &mut [Self], step: usize) {
+                    $turn(rows, to, step);
+                }
             }
         };
     }
-    sealed!(f32, f32s, F32_LANES, splat_f32s, as_simd_f32s, partial_store_f32s, mul_add_e_f32s);
-    sealed!(f64, f64s, F64_LANES, splat_f64s, as_simd_f64s, partial_store_f64s, mul_add_e_f64s);
+    sealed!(f32, f32s, F32_LANES, splat_f32s, as_simd_f32s, partial_store_f32s, mul_add_e_f32s, halve_f32, turn_f32);
+    sealed!(
+        f64,
+        f64s,
+        F64_LANES,
+        splat_f64s,
+        as_simd_f64s,
+        partial_store_f64s,
+        mul_add_e_f64s,
+        halve_plain,
+        turn_plain
+    );
 }
 
 /// A real number of the machine: `f32` or `f64`.

@@ -33,9 +33,10 @@ pub(crate) struct Operands<'a, T> {
     /// Step `i` starts at `i · left_step`.
     pub left: &'a [T],
     pub left_step: usize,
-    /// Step `i` starts at `i · right_step`; its values are side by side.
+    /// Step `i` starts at `i · right_step`; its values are `right_column` apart.
     pub right: &'a [T],
     pub right_step: usize,
+    pub right_column: usize,
 }
 
 /// The instruction set of this machine that the microkernels use, such as `"avx512f"` or `"avx2+fma"`.
@@ -76,12 +77,12 @@ impl<T: Element> Kernel<T> {
     /// # Panics
     /// If a size does not fit, which is a mistake of this crate.
     pub fn run(&self, operands: Operands<'_, T>, store: Store, mut c: ArrayViewMut2<'_, T>) {
-        let Operands { k, left, left_step, right, right_step } = operands;
+        let Operands { k, left, left_step, right, right_step, right_column } = operands;
         let (columns, lanes) = c.dim();
         let vectors = lanes >> self.vector.trailing_zeros();
         assert!(lanes > 0 && lanes & (self.vector - 1) == 0 && c.strides()[1] == 1, "lanes of a tile");
         assert!(k > 0 && (k - 1) * left_step + lanes <= left.len(), "left operand of a tile");
-        assert!((k - 1) * right_step + columns <= right.len(), "right operand of a tile");
+        assert!((k - 1) * right_step + (columns - 1) * right_column < right.len(), "right operand of a tile");
         let kernel = self.table[vectors - 1][columns - 1];
         let column_stride = c.strides()[0];
         // SAFETY: the kernel reads `lanes` values at each of `k` steps of `left` and `columns` at each of
@@ -100,7 +101,7 @@ impl<T: Element> Kernel<T> {
                 1,
                 left_step as isize,
                 right_step as isize,
-                1,
+                right_column as isize,
                 T::one(),
                 T::one(),
                 u8::from(store == Store::Add),
@@ -165,7 +166,8 @@ mod tests {
                     let lanes = vectors * kernel.vector;
                     let left: Vec<f32> = (0..k * lanes).map(|i| (i % 7) as f32 - 3.0).collect();
                     let right: Vec<f32> = (0..k * columns).map(|i| (i % 5) as f32 - 2.0).collect();
-                    let operands = Operands { k, left: &left, left_step: lanes, right: &right, right_step: columns };
+                    let (left, right) = (&left[..], &right[..]);
+                    let operands = Operands { k, left, left_step: lanes, right, right_step: columns, right_column: 1 };
                     let mut c = Array2::from_elem((columns, lanes + 3), f32::NAN);
                     let (mut tile, gap) = c.view_mut().split_at(ndarray::Axis(1), lanes);
                     kernel.run(operands, Store::Overwrite, tile.view_mut());

@@ -71,7 +71,7 @@ impl<T: Element> WithSimd for Tail<'_, T> {
 impl<T: Element> Tail<'_, T> {
     #[inline(always)]
     fn add_up<S: Simd, const LANES: usize>(self) {
-        let Operands { k, left, left_step, right, right_step } = self.operands;
+        let Operands { k, left, left_step, right, right_step, .. } = self.operands;
         let (next, next_step) = self.next;
         let mut sums = [[[T::zero(); WIDTH]; 2]; LANES];
         for step in 0..k {
@@ -110,7 +110,8 @@ mod tests {
             for others in 0..=columns {
                 let mut expected = Array2::from_elem((columns + others, vector), 0.25);
                 let mut found = expected.slice(s![.., ..lanes]).to_owned();
-                let operands = Operands { k, left: &left, left_step: vector, right: &right, right_step: columns };
+                let (left, right) = (&left[..], &right[..]);
+                let operands = Operands { k, left, left_step: vector, right, right_step: columns, right_column: 1 };
                 for store in [Store::Add, Store::Overwrite, Store::Add] {
                     let (first, second) = expected.view_mut().split_at(ndarray::Axis(0), columns);
                     kernel.run(operands, store, first);

@@ -2,9 +2,10 @@
 
 use ndarray::{CowArray, Ix2};
 
+use super::lanes::Vector;
 use super::packed::Packed;
 use super::tiled::{self, Tile};
-use super::{Algorithm, direct, im2col};
+use super::{Algorithm, direct, fused_grad, im2col};
 use crate::element::Element;
 use crate::gemm::Dense;
 use crate::geometry::ConvGeometry;
@@ -31,6 +32,8 @@ pub(crate) struct Job {
     pub workspace_bytes: usize,
     /// How the job is done on the microkernel, by the algorithms that pack for it.
     pub packed: Option<Packed>,
+    /// How the fused weight gradient is cut.
+    pub grad: Option<fused_grad::Layout>,
 }
 
 /// The weights of a job as its algorithm reads them.
@@ -82,7 +85,9 @@ impl Job {
         workspace_bytes: usize,
     ) -> Self {
         let packed = Packed::new::<T>(&geometry, pass, algorithm, workspace_bytes);
-        Self { geometry, pass, algorithm, dense, workspace_bytes, packed }
+        let is_fused_grad = pass == Pass::WeightGrad && algorithm == Algorithm::Fused;
+        let grad = is_fused_grad.then(|| fused_grad::Layout::new(&geometry, Vector::of::<T>(), workspace_bytes));
+        Self { geometry, pass, algorithm, dense, workspace_bytes, packed, grad }
     }
 
     /// The weights `[OC, C/g · taps]` as this job reads them.
@@ -99,6 +104,9 @@ impl Job {
         let g = &self.geometry;
         if let Some(packed) = &self.packed {
             return Workspace { slot_len: packed.slot_len(), slots: threads };
+        }
+        if let Some(grad) = &self.grad {
+            return Workspace { slot_len: grad.slot_len(), slots: threads };
         }
         let (slot_len, slots) = match self.algorithm {
             Algorithm::Pointwise => (0, 0),

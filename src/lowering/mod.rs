@@ -9,6 +9,7 @@ mod depthwise;
 mod direct;
 mod epilogue;
 mod fused;
+mod fused_grad;
 mod im2col;
 mod job;
 mod lanes;
@@ -27,6 +28,7 @@ mod winograd;
 pub use algorithm::Algorithm;
 pub use epilogue::Activation;
 pub(crate) use epilogue::Epilogue;
+pub(crate) use fused_grad::applies as has_fused_grad;
 pub(crate) use job::{Job, Pass, Weights, Workspace};
 pub(crate) use merged::{with_merged, with_merged_mut};
 pub(crate) use packed::packed_geometry;
@@ -99,6 +101,9 @@ pub(crate) fn weight_grad<T: Element>(
     grad_output: ArrayView3<'_, T>,
     (weight_grad, workspace): (ArrayViewMut2<'_, T>, &mut [T]),
 ) {
+    if let Some(layout) = &job.grad {
+        return fused_grad::weight_grad((&job.geometry, layout), input, grad_output, (weight_grad, workspace));
+    }
     match job.algorithm {
         Algorithm::Direct => direct::weight_grad(job, input, grad_output, (weight_grad, workspace)),
         Algorithm::Pointwise => {

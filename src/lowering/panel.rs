@@ -18,7 +18,7 @@ struct Chunk {
 }
 
 /// Lanes of the widest tile of any microkernel, and so the most chunks of a panel's row.
-const MAX_LANES: usize = 64;
+pub(super) const MAX_LANES: usize = 64;
 
 /// Which cells the windows of a panel read, counted from a kernel cell's offset, in chunks.
 pub(super) struct Chunks {

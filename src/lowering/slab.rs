@@ -6,7 +6,7 @@ use ndarray::ArrayView4;
 use pulp::{Simd, WithSimd};
 
 use super::patches::PatchSource;
-use super::runs::{TapRow, copy_row, gather_every, zero_short};
+use super::runs::{TapRow, copy_row, zero_short};
 use crate::element::Element;
 use crate::geometry::{Axis, ConvGeometry, PadMode};
 use crate::simd::arch;
@@ -19,16 +19,36 @@ pub(crate) struct Slab {
     pub height: usize,
     pub phases: usize,
     pub columns: usize,
-    /// Where each kernel cell of a group is read from, counted from the slab's start.
+    /// Planes and rows from one window to the next.
+    steps: [usize; 2],
+    /// Where each kernel cell of some channels is read from, counted from the first one's start.
     pub offsets: Vec<usize>,
 }
 
 impl Slab {
-    pub fn new(geometry: &ConvGeometry, [depth, height, phases, columns]: [usize; 4]) -> Self {
+    /// A copy for so many output planes and rows, with the kernel cells of so many channels.
+    pub fn new(geometry: &ConvGeometry, [planes, rows]: [usize; 2], channels: usize) -> Self {
+        let [d, h, _] = geometry.axes;
+        Self::of(geometry, slab_dims(geometry, planes, rows), [d, h].map(step), channels)
+    }
+
+    /// The image itself, if windows can be read from it: nothing is padded and neighbours are neighbours.
+    pub fn whole(geometry: &ConvGeometry, channels: usize) -> Option<Self> {
+        let [d, h, w] = geometry.axes;
+        let is_plain = w.stride == 1 && geometry.axes.iter().all(|axis| axis.pad_before == 0 && axis.pad_after == 0);
+        is_plain.then(|| Self::of(geometry, [d.input, h.input, 1, w.input], [d.stride, h.stride], channels))
+    }
+
+    fn of(
+        geometry: &ConvGeometry,
+        [depth, height, phases, columns]: [usize; 4],
+        steps: [usize; 2],
+        channels: usize,
+    ) -> Self {
         let row = phases * columns;
         let [d, h, w] = geometry.axes;
-        let mut offsets = Vec::with_capacity(geometry.patch_rows());
-        for channel in 0..geometry.group_in_channels() {
+        let mut offsets = Vec::with_capacity(channels * geometry.taps());
+        for channel in 0..channels {
             for td in 0..d.kernel {
                 for th in 0..h.kernel {
                     let line = (channel * depth + td * d.dilation) * height + th * h.dilation;
@@ -39,7 +59,7 @@ impl Slab {
                 }
             }
         }
-        Self { depth, height, phases, columns, offsets }
+        Self { depth, height, phases, columns, steps, offsets }
     }
 
     /// Elements of one channel.
@@ -48,18 +68,23 @@ impl Slab {
     }
 
     /// Where the first window of an output row reads its first kernel cell.
-    pub fn row_start(&self, geometry: &ConvGeometry, od: usize, oh: usize) -> usize {
-        let [d, h, _] = geometry.axes;
-        (od * d.stride * self.height + oh * h.stride) * self.phases * self.columns
+    pub fn row_start(&self, od: usize, oh: usize) -> usize {
+        (od * self.steps[0] * self.height + oh * self.steps[1]) * self.phases * self.columns
     }
 }
 
 /// `[depth, height, phases, columns]` of a slab for so many output planes and rows.
 pub(super) fn slab_dims(geometry: &ConvGeometry, planes: usize, rows: usize) -> [usize; 4] {
     let [d, h, w] = geometry.axes;
-    let span = |axis: Axis, windows: usize| (windows.max(1) - 1) * axis.stride + axis.extent();
+    let span = |axis: Axis, windows: usize| (windows.max(1) - 1) * step(axis) + axis.extent();
     let columns = w.output.max(1) - 1 + w.extent().div_ceil(w.stride);
     [span(d, planes), span(h, rows), w.stride.min(w.extent()), columns]
+}
+
+/// Elements that one more output row adds to a slab's channel.
+pub(super) fn slab_line_len(geometry: &ConvGeometry) -> usize {
+    let [depth, _, phases, columns] = slab_dims(geometry, 1, 1);
+    [step(geometry.axes[1]), phases, columns].into_iter().fold(depth, usize::saturating_mul)
 }
 
 /// Output planes and rows of a task: `[first plane, first row]` and how many of each.
@@ -67,6 +92,28 @@ pub(super) fn slab_dims(geometry: &ConvGeometry, planes: usize, rows: usize) -> 
 pub(super) struct Region {
     pub first: [usize; 2],
     pub count: [usize; 2],
+}
+
+impl Region {
+    /// Regions of so many planes or, of one plane, rows, in order.
+    pub fn all(geometry: &ConvGeometry, planes: usize, rows: usize) -> impl Iterator<Item = Self> {
+        let [depth, height, width] = geometry.axes.map(|axis| axis.output);
+        let depth = if width > 0 { depth } else { 0 };
+        (0..depth).step_by(planes).flat_map(move |plane| {
+            (0..height).step_by(rows).map(move |row| Self {
+                first: [plane, row],
+                count: [planes.min(depth - plane), rows.min(height - row)],
+            })
+        })
+    }
+
+    /// Its windows, at most `length` at a time.
+    pub fn windows(self, geometry: &ConvGeometry, length: usize) -> impl Iterator<Item = Range<usize>> {
+        let [_, height, width] = geometry.axes.map(|axis| axis.output);
+        let first = (self.first[0] * height + self.first[1]) * width;
+        let end = first + self.count[0] * self.count[1] * width;
+        (first..end).step_by(length).map(move |start| start..end.min(start + length))
+    }
 }
 
 /// Copies `channels` of `image`, padded, into a slab: all that the windows of `region` read.
@@ -93,14 +140,14 @@ pub(super) fn fill_slab<T: Element>(
     // Phase `p` of a padded row is what the windows of an axis with `stride` taps read at tap `p`.
     let columns = Axis { kernel: slab.phases, output: slab.columns, dilation: 1, ..w };
     let row_len = slab.phases * slab.columns;
-    let cell = |axis: Axis, first: usize, offset: usize| {
-        let position = (first * axis.stride + offset) as isize - axis.pad_before as isize;
+    let cell = |axis: Axis, first: usize, place: usize| {
+        let position = (first * axis.stride + offset(axis, place)) as isize - axis.pad_before as isize;
         mode.source(position, axis.input)
     };
     for phase in 0..slab.phases {
         let tap = TapRow::new(columns, phase, mode);
-        for depth in (0..slab.depth).filter(|&depth| is_read(d, depth, region.count[0])) {
-            for height in (0..slab.height).filter(|&height| is_read(h, height, region.count[1])) {
+        for depth in (0..slab.depth).filter(|&place| is_read(d, place, region.count[0])) {
+            for height in (0..slab.height).filter(|&place| is_read(h, place, region.count[1])) {
                 let row = cell(d, region.first[0], depth).zip(cell(h, region.first[1], height));
                 let start = (depth * slab.height + height) * row_len + phase * slab.columns;
                 for (place, channel) in channels.clone().enumerate() {
@@ -133,10 +180,12 @@ impl<T: Element> WithSimd for FromSlice<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let Self { geometry, slab, cells, channels, region, out } = self;
         let [d, h, w] = geometry.axes;
-        let place = Place::of(slab, w);
+        let place_of_row = Place::of(slab, w);
+        let step = step(h);
+        let gap = h.stride - step;
         let row_len = slab.phases * slab.columns;
         for (channel, out) in channels.zip(out.chunks_exact_mut(slab.channel_len())) {
             for (depth, out) in out.chunks_exact_mut(slab.height * row_len).enumerate() {
@@ -144,24 +193,25 @@ impl<T: Element> WithSimd for FromSlice<'_, T> {
                 // The image's row that the next one of the slab holds, or, since rows before the first are taken
                 // as very large numbers, none.
                 let mut height = (region.first[1] * h.stride).wrapping_sub(h.pad_before);
-                for out in out.chunks_exact_mut(row_len) {
+                for (place, out) in out.chunks_exact_mut(row_len).enumerate() {
                     match depth {
                         Some(depth) if height < h.input => {
                             let start = ((channel * d.input + depth) * h.input + height) * w.input;
-                            place.fill(&cells[start..start + w.input], out);
+                            place_of_row.fill(simd, &cells[start..start + w.input], out);
                         }
                         _ => out.fill(T::zero()),
                     }
-                    height = height.wrapping_add(1);
+                    let is_last = gap > 0 && (place + 1).is_multiple_of(step);
+                    height = height.wrapping_add(if is_last { 1 + gap } else { 1 });
                 }
             }
         }
     }
 }
 
-/// The cell of an axis that lies `offset` after the start of window `first`, if it is not in the border.
-fn cell_at(axis: Axis, first: usize, offset: usize) -> Option<usize> {
-    (first * axis.stride + offset).checked_sub(axis.pad_before).filter(|&cell| cell < axis.input)
+/// The cell of an axis at a place of the slab that begins with window `first`, if it is not in the border.
+fn cell_at(axis: Axis, first: usize, place: usize) -> Option<usize> {
+    (first * axis.stride + offset(axis, place)).checked_sub(axis.pad_before).filter(|&cell| cell < axis.input)
 }
 
 /// How a row of an image becomes a row of a slab.
@@ -195,17 +245,17 @@ impl Place {
     }
 
     #[inline(always)]
-    fn fill<T: Element>(self, row: &[T], out: &mut [T]) {
+    fn fill<T: Element, S: Simd>(self, simd: S, row: &[T], out: &mut [T]) {
         match self {
             Self::Whole { before } => {
                 place_row(out, before, row.len(), |inside| copy_row(inside, &row[..inside.len()]));
             }
-            Self::Half => place_row(out, 0, row.len().div_ceil(2), |inside| gather_every::<T, 2>(row, inside)),
+            Self::Half => place_row(out, 0, row.len().div_ceil(2), |inside| T::halve(simd, row, inside)),
             Self::Halves { columns, is_swapped, before } => {
                 let (even, odd) = out.split_at_mut(columns);
                 let (even, odd) = if is_swapped { (odd, even) } else { (even, odd) };
-                place_row(even, before[0], row.len().div_ceil(2), |inside| gather_every::<T, 2>(row, inside));
-                place_row(odd, before[1], row.len() / 2, |inside| gather_every::<T, 2>(&row[1..], inside));
+                place_row(even, before[0], row.len().div_ceil(2), |inside| T::halve(simd, row, inside));
+                place_row(odd, before[1], row.len() / 2, |inside| T::halve(simd, &row[1..], inside));
             }
         }
     }
@@ -224,11 +274,23 @@ fn place_row<T: Element>(row: &mut [T], before: usize, count: usize, fill: impl 
     zero_short(right);
 }
 
-/// Whether any of the first `windows` windows reads `offset` cells after the first one's start.
-fn is_read(axis: Axis, offset: usize, windows: usize) -> bool {
-    if axis.dilation == 1 && axis.stride <= axis.kernel {
+/// Planes or rows of a slab from one window to the next: what lies between windows is left out.
+fn step(axis: Axis) -> usize {
+    axis.stride.min(axis.extent())
+}
+
+/// Cells of the padded axis from the first window's start to a place of the slab.
+fn offset(axis: Axis, place: usize) -> usize {
+    let step = step(axis);
+    if step < axis.stride { place / step * axis.stride + place % step } else { place }
+}
+
+/// Whether any of the first `windows` windows reads that place of the slab.
+fn is_read(axis: Axis, place: usize, windows: usize) -> bool {
+    if axis.dilation == 1 {
         return true;
     }
+    let offset = offset(axis, place);
     (0..axis.kernel).any(|tap| {
         let tap = tap * axis.dilation;
         offset >= tap && (offset - tap).is_multiple_of(axis.stride) && (offset - tap) / axis.stride < windows

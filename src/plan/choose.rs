@@ -4,7 +4,7 @@ use super::cost::cost;
 use crate::error::{Error, Result};
 use crate::gemm::Backend;
 use crate::geometry::ConvGeometry;
-use crate::lowering::{Algorithm, Pass, packed_geometry};
+use crate::lowering::{Algorithm, Pass, has_fused_grad, packed_geometry};
 use crate::options::Numerics;
 
 /// An algorithm and the reason for it. The algorithm is never `Auto`.
@@ -46,8 +46,12 @@ pub(crate) fn choose(geometry: &ConvGeometry, request: Request) -> Result<Choice
             let reason = "it needs a kernel of one cell, stride 1 and no padding";
             return Err(Error::Unsupported { algorithm: asked.name(), reason });
         }
-        Algorithm::Fused if packed_geometry(g, pass, asked).is_none() => {
-            let reason = "it computes forward passes, and input gradients of stride 1 with zeros for padding";
+        Algorithm::Fused if pass == Pass::WeightGrad && !has_fused_grad(g) => {
+            let reason = "it computes weight gradients of kernels of at most 4096 cells";
+            return Err(Error::Unsupported { algorithm: asked.name(), reason });
+        }
+        Algorithm::Fused if pass == Pass::InputGrad && packed_geometry(g, pass, asked).is_none() => {
+            let reason = "it computes input gradients of stride 1 with zeros for padding only";
             return Err(Error::Unsupported { algorithm: asked.name(), reason });
         }
         Algorithm::Depthwise if packed_geometry(g, pass, asked).is_none() => {
@@ -77,6 +81,8 @@ pub(crate) fn choose(geometry: &ConvGeometry, request: Request) -> Result<Choice
         && backend == Backend::Auto
     {
         cheapest(&packed, request)
+    } else if pass == Pass::WeightGrad && backend == Backend::Auto && has_fused_grad(g) {
+        (Algorithm::Fused, "the microkernel reads the patch matrix straight from the image")
     } else if g.is_pointwise() {
         (Algorithm::Pointwise, "the kernel has one cell and moves by one: the input is the patch matrix")
     } else {

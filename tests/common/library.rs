@@ -110,7 +110,7 @@ pub fn can(algorithm: Algorithm, operation: Operation, case: &Case) -> bool {
             lines.all(|line| line.kernel == 1 && line.stride == 1 && line.before == 0 && line.output == line.input)
         }
         Algorithm::Fused => match (operation, case.transposed) {
-            (Operation::WeightGrad, _) => false,
+            (Operation::WeightGrad, _) => true,
             (Operation::Forward, false) | (Operation::InputGrad, true) => true,
             (Operation::InputGrad, false) | (Operation::Forward, true) => {
                 let is_reversible = |line: &Line| line.stride == 1 && line.before <= line.dilation * (line.kernel - 1);
@@ -124,6 +124,7 @@ pub fn can(algorithm: Algorithm, operation: Operation, case: &Case) -> bool {
                 && depth.stride == 1
                 && depth.before == 0
                 && depth.output == depth.input
+                && operation != Operation::WeightGrad
                 && plane.iter().all(is_three)
                 && can(Algorithm::Fused, operation, case)
         }
@@ -133,6 +134,7 @@ pub fn can(algorithm: Algorithm, operation: Operation, case: &Case) -> bool {
                 _ => case.weight[1],
             };
             side == 1
+                && operation != Operation::WeightGrad
                 && case.weight[0].min(case.weight[1]) > 0
                 && lines.all(|line| line.output > 0)
                 && can(Algorithm::Fused, operation, case)

@@ -63,7 +63,7 @@ impl Layout {
         let outputs = (g.group_out_channels() * g.windows()).max(1);
         let groups = g.groups.div_ceil(MIN_PIECES.div_ceil(g.batch.max(1))).min((TASK_OUTPUTS / outputs).max(1));
         let channels = (most / cells(rows).max(1)).clamp(1, groups);
-        let slab = Slab::new(&dense, slab_dims(&dense, 1, rows));
+        let slab = Slab::new(&dense, [1, rows], 1);
         let whole = ConvGeometry { groups: 1, ..dense };
         let slab_len = channels * slab.channel_len() + MAX_COLUMNS;
         Self { whole, slab, channels, rows, groups, slab_len, line_len: rows * ow, slack: 2 * ALIGNMENT_BYTES / size }
@@ -131,7 +131,7 @@ fn convolve<T: Element>(
     let outs = geometry.group_out_channels();
     let windows = (region.first[0] * oh + region.first[1]) * ow..;
     let windows = windows.start..windows.start + region.count[1] * ow;
-    let (square, pitch) = (Square::of(geometry), layout.slab.row_start(geometry, 0, 1));
+    let (square, pitch) = (Square::of(geometry), layout.slab.row_start(0, 1));
     for (number, mut channel) in output.rows_mut().into_iter().enumerate() {
         let source = Source {
             cells: &slab[number / outs * layout.slab.channel_len()..],

@@ -4,7 +4,7 @@ use crate::geometry::ConvGeometry;
 use crate::lowering::lanes::{Lanes, Vector};
 use crate::lowering::pieces::block_length;
 use crate::lowering::scratch::ALIGNMENT_BYTES;
-use crate::lowering::slab::{Slab, slab_dims};
+use crate::lowering::slab::{Slab, slab_dims, slab_line_len};
 use crate::parallel;
 
 /// Bytes of the patch matrix's rows that one block spans: with a panel of windows beside it, it must
@@ -79,8 +79,6 @@ impl Layout {
         while bytes(&cut) > workspace_bytes && cut.shrink() {}
         let [slab_len, panel_len, sums_len] = cut.lens(geometry, vector);
         let [_, _, ow] = geometry.axes.map(|axis| axis.output);
-        let [d, h, w] = geometry.axes.map(|axis| axis.input);
-        let image = is_plain(geometry).then(|| Slab::new(geometry, [d, h, 1, w]));
         debug_assert!(cut.planes * cut.rows * ow > 0 || geometry.windows() == 0);
         Self {
             lanes: cut.lanes,
@@ -89,8 +87,8 @@ impl Layout {
             rows: cut.rows,
             channels: cut.channels,
             panels: cut.panels,
-            slab: Slab::new(geometry, slab_dims(geometry, cut.planes, cut.rows)),
-            image,
+            slab: Slab::new(geometry, [cut.planes, cut.rows], geometry.group_in_channels()),
+            image: Slab::whole(geometry, geometry.group_in_channels()),
             slab_len,
             panel_len,
             sums_len,
@@ -102,11 +100,6 @@ impl Layout {
     pub fn slot_len(&self) -> usize {
         self.slab_len + self.panels * self.panel_len + self.sums_len + self.slack
     }
-}
-
-/// Whether windows can be read from the image itself: nothing is padded and neighbours are neighbours.
-fn is_plain(geometry: &ConvGeometry) -> bool {
-    geometry.axes[2].stride == 1 && geometry.axes.iter().all(|axis| axis.pad_before == 0 && axis.pad_after == 0)
 }
 
 /// The cut before its offsets are worked out.
@@ -251,10 +244,4 @@ fn fill_lanes(rows: usize, all_rows: usize, width: usize, vector: Vector) -> usi
     };
     let all = (rows.div_ceil(2)..=rows).rev();
     all.min_by(|&a, &b| waste(a).total_cmp(&waste(b))).unwrap_or(rows)
-}
-
-/// Elements that one more output row adds to a slab's channel.
-fn slab_line_len(geometry: &ConvGeometry) -> usize {
-    let [depth, _, phases, columns] = slab_dims(geometry, 1, 1);
-    [geometry.axes[1].stride, phases, columns].into_iter().fold(depth, usize::saturating_mul)
 }

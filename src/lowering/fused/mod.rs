@@ -131,7 +131,7 @@ impl<'a, T: Element> Task<'a, '_, T> {
                 let windows = first..first + lanes.min(count - done);
                 let chunks = Chunks::new::<T>(segments(g, windows), |segment| {
                     let (od, oh) = (segment.od - region.first[0] + origin[0], segment.oh - region.first[1] + origin[1]);
-                    slab.row_start(g, od, oh) + segment.windows.start
+                    slab.row_start(od, oh) + segment.windows.start
                 });
                 pack_panel(panel, lanes, source, cells, &chunks);
             }
@@ -170,7 +170,8 @@ impl<'a, T: Element> Task<'a, '_, T> {
         let piece = self.piece.slice_mut(s![.., start..start + count]);
         for (_, channels) in blocks(piece, Axis(0), 2 * tiles.most) {
             let right_step = tiles.most.min(channels.nrows());
-            let operands = Operands { k, left: panels, left_step: kernel.lanes(), right: weights, right_step };
+            let operands =
+                Operands { k, left: panels, left_step: kernel.lanes(), right: weights, right_step, right_column: 1 };
             let (vectors, tail) = channels.split_at(Axis(1), whole);
             if !tail.is_empty() {
                 let left = &last[whole % kernel.lanes()..];
@@ -210,7 +211,8 @@ impl<'a, T: Element> Task<'a, '_, T> {
             let (k, left) = (rows.len(), &weights[..rows.len() * lanes]);
             for (window, part) in blocks(tile, Axis(0), kernel.columns()) {
                 let right = &panel[window..];
-                let operands = Operands { k, left, left_step: lanes, right, right_step: kernel.lanes() };
+                let right_step = kernel.lanes();
+                let operands = Operands { k, left, left_step: lanes, right, right_step, right_column: 1 };
                 kernel.run(operands, store, part);
             }
             weights = &weights[k * lanes..];

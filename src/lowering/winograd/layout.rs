@@ -138,7 +138,7 @@ impl Layout {
         let dims = slab_dims(&cells, 1, slab_rows);
         let channel_len: usize = dims.iter().product();
         let slab_channels = (SLAB_BYTES / (channel_len * vector.size)).clamp(1, pass.max(1));
-        let slab = Slab::new(&cells, dims);
+        let slab = Slab::new(&cells, [1, slab_rows], cells.group_in_channels());
         let slack = 64 / vector.size;
         // Transforms store whole lanes, whatever the number of tiles.
         let value_step = pass * held + WIDTH;

@@ -227,6 +227,7 @@ impl<T: Element> Task<'_, '_, T> {
                                 left_step: held,
                                 right: &weights[(value * ins + inputs.start + range.start) * columns..],
                                 right_step: columns,
+                                right_column: 1,
                             };
                             kernel.run(operands, store, part.view_mut());
                         }
@@ -272,6 +273,7 @@ impl<T: Element> Task<'_, '_, T> {
                                 left_step: lanes,
                                 right: &transformed[start..],
                                 right_step: layout.held,
+                                right_column: 1,
                             };
                             kernel.run(operands, store, tile);
                         }

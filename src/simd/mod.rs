@@ -1,4 +1,10 @@
-//! The widest instructions of this processor for loops that the compiler vectorises.
+//! The widest instructions of this processor for loops that the compiler vectorises, and what it does not.
+
+mod halve;
+mod turn;
+
+pub(crate) use halve::{halve_f32, halve_plain};
+pub(crate) use turn::{SIDE, turn_f32, turn_plain};
 
 use std::sync::LazyLock;
 

@@ -1,0 +1,180 @@
+//! The sizes of the fused weight gradient: how it is cut, and where each kernel cell lies in a slab.
+
+use crate::geometry::ConvGeometry;
+use crate::lowering::lanes::Vector;
+use crate::lowering::pieces::block_length;
+use crate::lowering::scratch::ALIGNMENT_BYTES;
+use crate::lowering::slab::{Slab, slab_dims, slab_line_len};
+use crate::parallel;
+
+/// The sums of one task: as many as leave room in the L2, since each task packs windows and turns gradients for itself.
+const SUM_BYTES: usize = 384 << 10;
+
+/// Output channels of one task: those that share a packed run of windows. Where the runs lie in the image already, it
+/// is better to have more input channels, which share the turned gradient.
+const OUT_CHANNELS: usize = 256;
+const PLAIN_OUT_CHANNELS: usize = 128;
+
+/// Windows whose gradient is turned at a time: with one tile of channels beside it, it stays near the L1. Fewer would
+/// have the sums read and written too often, so that small images are taken together.
+const WINDOWS: usize = 256;
+
+/// The padded copy of a task's input channels.
+const SLAB_BYTES: usize = 256 << 10;
+
+/// Rows of the patch matrix that are packed at a time, in tiles of the microkernel.
+const PACKED_TILES: usize = 4;
+
+/// Cells of the largest kernel: the sums of one input channel must fit the scratch memory.
+const MAX_TAPS: usize = 4096;
+
+/// Whether the weight gradient can be computed so.
+pub(crate) fn applies(geometry: &ConvGeometry) -> bool {
+    geometry.taps() <= MAX_TAPS
+}
+
+/// Everything that is known before the arrays come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Layout {
+    /// Output and input channels of one task.
+    pub outs: usize,
+    pub ins: usize,
+    /// Output planes and rows of one region.
+    pub planes: usize,
+    pub rows: usize,
+    /// Windows of a region whose products are added up at a time, and of how many images.
+    pub windows: usize,
+    pub images: usize,
+    /// The padded copy that windows are read from.
+    pub slab: Slab,
+    /// The image itself as a slab, where it needs neither padding nor phases.
+    pub image: Option<Slab>,
+    /// Rows of the patch matrix that are packed at a time, and elements from one to the next.
+    pub packed_rows: usize,
+    pub packed_step: usize,
+    /// Elements of the sums, the turned gradient, the slab and the packed rows.
+    pub lens: [usize; 4],
+    slack: usize,
+}
+
+impl Layout {
+    pub fn new(geometry: &ConvGeometry, vector: Vector, workspace_bytes: usize) -> Self {
+        let mut cut = Cut::wanted(geometry, vector);
+        let bytes = |cut: &Cut| {
+            let lens = cut.lens(geometry, vector);
+            lens.iter().fold(0_usize, |sum, &len| sum.saturating_add(len)).saturating_mul(vector.size)
+        };
+        while bytes(&cut) > workspace_bytes && cut.shrink(vector) {}
+        // Sums are taken over regions and their windows in order: from here on only what does not change them is cut.
+        cut.share(geometry, vector, parallel::threads());
+        Self {
+            outs: cut.outs,
+            ins: cut.ins,
+            planes: cut.planes,
+            rows: cut.rows,
+            windows: cut.windows,
+            images: cut.images,
+            slab: Slab::new(geometry, [cut.planes, cut.rows], cut.ins),
+            image: Slab::whole(geometry, cut.ins),
+            packed_rows: PACKED_TILES * vector.columns,
+            packed_step: cut.packed_step(vector),
+            lens: cut.lens(geometry, vector),
+            slack: 4 * ALIGNMENT_BYTES / vector.size,
+        }
+    }
+
+    /// Elements of the scratch memory of one lane, with room to align its parts.
+    pub fn slot_len(&self) -> usize {
+        self.lens.iter().fold(self.slack, |sum, &len| sum.saturating_add(len))
+    }
+}
+
+struct Cut {
+    outs: usize,
+    ins: usize,
+    planes: usize,
+    rows: usize,
+    windows: usize,
+    images: usize,
+}
+
+impl Cut {
+    fn wanted(geometry: &ConvGeometry, vector: Vector) -> Self {
+        let g = geometry;
+        let [od, oh, ow] = g.axes.map(|axis| axis.output.max(1));
+        let (all_outs, all_ins) = (g.group_out_channels().max(1), g.group_in_channels().max(1));
+        let most = if g.is_pointwise() { PLAIN_OUT_CHANNELS } else { OUT_CHANNELS };
+        let outs = block_length(all_outs, all_outs.div_ceil(most), vector.len);
+        let row_bytes = outs.next_multiple_of(vector.len) * vector.size;
+        let most = (SUM_BYTES / row_bytes.saturating_mul(g.taps())).max(1);
+        let ins = block_length(all_ins, all_ins.div_ceil(most), vector.columns);
+        let line = slab_line_len(g).saturating_mul(ins).saturating_mul(vector.size).max(1);
+        let lines = (SLAB_BYTES / line).max(1);
+        let (planes, rows) =
+            if lines >= oh { ((lines / oh).min(od), oh) } else { (1, oh.div_ceil(oh.div_ceil(lines))) };
+        let region = planes * rows * ow;
+        let windows = region.div_ceil(region.div_ceil(WINDOWS));
+        let most = if region == g.windows() { (WINDOWS / region).min(lines / (od * oh)) } else { 1 };
+        let batch = g.batch.max(1);
+        Self { outs, ins, planes, rows, windows, images: batch.div_ceil(batch.div_ceil(most.max(1))) }
+    }
+
+    /// More tasks, if there are too few for the threads.
+    fn share(&mut self, geometry: &ConvGeometry, vector: Vector, threads: usize) {
+        let (all_outs, all_ins) = (geometry.group_out_channels().max(1), geometry.group_in_channels().max(1));
+        let parts = |all: usize, length: usize| all.div_ceil(length);
+        loop {
+            let tasks = geometry.groups.max(1) * parts(all_outs, self.outs) * parts(all_ins, self.ins);
+            if threads == 1 || tasks >= threads && (tasks.is_multiple_of(threads) || tasks >= 4 * threads) {
+                return;
+            }
+            let ins = block_length(all_ins, parts(all_ins, self.ins) + 1, vector.columns);
+            let outs = block_length(all_outs, parts(all_outs, self.outs) + 1, vector.lanes);
+            match (ins < self.ins, outs < self.outs) {
+                (true, _) => self.ins = ins,
+                (false, true) => self.outs = outs,
+                (false, false) => return,
+            }
+        }
+    }
+
+    /// Rows are copied by whole 64-byte chunks, the last of which may run over.
+    fn packed_step(&self, vector: Vector) -> usize {
+        self.windows * self.images + 64 / vector.size
+    }
+
+    /// Elements of the sums, the turned gradient, the slab and the packed rows.
+    fn lens(&self, geometry: &ConvGeometry, vector: Vector) -> [usize; 4] {
+        let outs = self.outs.next_multiple_of(vector.len);
+        let slab = slab_dims(geometry, self.planes, self.rows).into_iter().fold(self.ins, usize::saturating_mul);
+        [
+            self.ins.saturating_mul(geometry.taps()).saturating_mul(outs),
+            (self.images * self.windows).saturating_mul(outs),
+            slab.saturating_mul(self.images),
+            PACKED_TILES * vector.columns * self.packed_step(vector),
+        ]
+    }
+
+    /// Makes the cut smaller; false if it cannot be.
+    fn shrink(&mut self, vector: Vector) -> bool {
+        let half = |length: usize, unit: usize| length.div_ceil(2).next_multiple_of(unit);
+        if self.images > 1 {
+            self.images = self.images.div_ceil(2);
+        } else if half(self.ins, vector.columns) < self.ins {
+            self.ins = half(self.ins, vector.columns);
+        } else if half(self.outs, vector.len) < self.outs {
+            self.outs = half(self.outs, vector.len);
+        } else if self.planes > 1 {
+            self.planes = self.planes.div_ceil(2);
+        } else if self.rows > 1 {
+            self.rows = self.rows.div_ceil(2);
+        } else if self.windows > vector.lanes {
+            self.windows = half(self.windows, vector.lanes);
+        } else if self.ins > 1 {
+            self.ins = self.ins.div_ceil(2);
+        } else {
+            return false;
+        }
+        true
+    }
+}

@@ -1,0 +1,199 @@
+//! The weight gradient without a patch matrix: the microkernel reads it from the image, a few rows at a time.
+//!
+//! A task computes the sums `dW = dY · Cols(X)ᵀ` of a block of output channels and a block of input channels. It
+//! copies the input channels, padded, into a slab; for some windows after the other it turns the output's gradient, so
+//! that channels lie on the vector lanes, packs those windows of a few rows of the patch matrix, and lets the
+//! microkernel add up their products. The sums stay in the cache, and are written to the gradient at the end.
+//!
+//! Where the image is its own patch matrix, nothing of it is copied at all.
+
+mod layout;
+mod turn;
+
+pub(crate) use layout::{Layout, applies};
+
+use std::ops::Range;
+
+use ndarray::{ArrayView3, ArrayView5, ArrayViewMut2, Axis, s};
+
+use self::turn::{turn_grad, turn_sums};
+use super::group_image;
+use super::panel::{Chunks, MAX_LANES, Rows, pack_panel};
+use super::patches::segments;
+use super::pieces::blocks;
+use super::scratch::aligned;
+use super::slab::{Region, Slab, fill_slab};
+use crate::element::Element;
+use crate::gemm::{Kernel, Operands, Store};
+use crate::geometry::ConvGeometry;
+use crate::parallel;
+
+/// `weight_grad [OC, C/g · taps] = grad_output · Cols(input)ᵀ`, summed over images and windows in order.
+pub(super) fn weight_grad<T: Element>(
+    (geometry, layout): (&ConvGeometry, &Layout),
+    input: ArrayView5<'_, T>,
+    grad_output: ArrayView3<'_, T>,
+    (weight_grad, workspace): (ArrayViewMut2<'_, T>, &mut [T]),
+) {
+    let (g, taps, outs) = (geometry, geometry.taps(), geometry.group_out_channels());
+    let pieces = blocks(weight_grad, Axis(0), outs).flat_map(move |(group, kernels)| {
+        blocks(kernels, Axis(0), layout.outs).flat_map(move |(first, kernels)| {
+            blocks(kernels, Axis(1), layout.ins * taps)
+                .map(move |(row, piece)| (group / outs, group + first, row / taps, piece))
+        })
+    });
+    parallel::for_each(pieces, workspace, layout.slot_len(), |(group, out, channel, mut piece), slot: &mut [T]| {
+        let outs = piece.nrows();
+        let channels = channel..channel + piece.ncols() / taps;
+        let mut task = Task::new((g, layout), channels, Kernel::<T>::best().padded(outs), slot);
+        let mut store = Store::Overwrite;
+        for image in (0..g.batch).step_by(layout.images) {
+            let images = image..g.batch.min(image + layout.images);
+            for region in Region::all(g, layout.planes, layout.rows) {
+                let source = task.source(input, (images.clone(), group), region);
+                for windows in region.windows(g, layout.windows) {
+                    for (place, image) in images.clone().enumerate() {
+                        let grad = grad_output.slice(s![image, out..out + outs, windows.clone()]);
+                        turn_grad(grad, (place * windows.len(), images.len() * windows.len()), task.grads);
+                    }
+                    task.add((&source, region), (images.len(), windows), store);
+                    store = Store::Add;
+                }
+            }
+        }
+        match store {
+            Store::Overwrite => piece.fill(T::zero()),
+            Store::Add => turn_sums(task.sums, task.outs, piece),
+        }
+    });
+}
+
+/// One block of output channels and one of input channels.
+struct Task<'a, T> {
+    geometry: &'a ConvGeometry,
+    layout: &'a Layout,
+    /// Input channels within the group.
+    channels: Range<usize>,
+    /// Output channels, filled up to whole vectors.
+    outs: usize,
+    /// `[row of the patch matrix][output channel]`.
+    sums: &'a mut [T],
+    /// `[tile of output channels][window][output channel]`.
+    grads: &'a mut [T],
+    slab: &'a mut [T],
+    packed: &'a mut [T],
+}
+
+impl<'a, T: Element> Task<'a, T> {
+    fn new(
+        (geometry, layout): (&'a ConvGeometry, &'a Layout),
+        channels: Range<usize>,
+        outs: usize,
+        slot: &'a mut [T],
+    ) -> Self {
+        let [sums, grads, slab, packed] = layout.lens;
+        let (sums, rest) = aligned(slot).split_at_mut(sums);
+        let (grads, rest) = aligned(rest).split_at_mut(grads);
+        let (slab, rest) = aligned(rest).split_at_mut(slab);
+        let packed = &mut aligned(rest)[..packed];
+        Self { geometry, layout, channels, outs, sums, grads, slab, packed }
+    }
+
+    /// Where windows of a group's images are read from: the input, if that is possible; else its cells of the region are
+    /// copied to the slab.
+    fn source<'i>(
+        &mut self,
+        input: ArrayView5<'i, T>,
+        (images, group): (Range<usize>, usize),
+        region: Region,
+    ) -> Source<'a, 'i, T> {
+        let (g, layout) = (self.geometry, self.layout);
+        if let (Some(slab), Some(cells)) = (&layout.image, input.to_slice()) {
+            let step = slab.channel_len() * g.in_channels;
+            let channel = group * g.group_in_channels() + self.channels.start;
+            let first = images.start * step + channel * slab.channel_len();
+            return Source { slab, cells: Some(&cells[first..]), step, origin: region.first };
+        }
+        let slab = &layout.slab;
+        let step = self.channels.len() * slab.channel_len();
+        for (image, out) in images.zip(self.slab.chunks_exact_mut(step)) {
+            fill_slab(g, slab, group_image(g, input, image, group), (self.channels.clone(), region), out);
+        }
+        Source { slab, cells: None, step, origin: [0, 0] }
+    }
+
+    /// Adds the products of some windows of a region of so many images, whose gradient has been turned.
+    fn add(
+        &mut self,
+        (source, region): (&Source<'_, '_, T>, Region),
+        (images, windows): (usize, Range<usize>),
+        store: Store,
+    ) {
+        let (g, taps) = (self.geometry, self.geometry.taps());
+        let &Source { slab, step, origin, .. } = source;
+        let offsets = &slab.offsets[..self.channels.len() * taps];
+        let sums = ArrayViewMut2::from_shape((offsets.len(), self.outs), &mut self.sums[..offsets.len() * self.outs])
+            .expect("the sums of all rows");
+        let turned = Turned { grads: self.grads, windows: images * windows.len(), store };
+        if let Some(cells) = source.cells.filter(|_| g.is_pointwise() && images == 1) {
+            // The rows of the patch matrix are those of the image.
+            for (first, sums) in blocks(sums, Axis(0), Kernel::<T>::best().columns()) {
+                turned.multiply((&cells[offsets[first] + windows.start..], slab.channel_len()), sums);
+            }
+            return;
+        }
+        let cells = source.cells.unwrap_or(self.slab);
+        let chunks = windows.clone().step_by(MAX_LANES).map(|start| {
+            Chunks::new::<T>(segments(g, start..windows.end.min(start + MAX_LANES)), |segment| {
+                let (od, oh) = (segment.od - region.first[0] + origin[0], segment.oh - region.first[1] + origin[1]);
+                slab.row_start(od, oh) + segment.windows.start
+            })
+        });
+        let packed_step = self.layout.packed_step;
+        for (first, sums) in blocks(sums, Axis(0), self.layout.packed_rows) {
+            let rows = Rows::new(&offsets[first..first + sums.nrows()], 0);
+            for image in 0..images {
+                let packed = &mut self.packed[image * windows.len()..];
+                for (place, chunks) in chunks.clone().enumerate() {
+                    pack_panel(&mut packed[place * MAX_LANES..], packed_step, &cells[image * step..], rows, &chunks);
+                }
+            }
+            for (first, sums) in blocks(sums, Axis(0), Kernel::<T>::best().columns()) {
+                turned.multiply((&self.packed[first * packed_step..], packed_step), sums);
+            }
+        }
+    }
+}
+
+/// Where windows are read from.
+struct Source<'l, 'i, T> {
+    slab: &'l Slab,
+    /// The input from the first image's first channel on; none where it is copied to the task's slab.
+    cells: Option<&'i [T]>,
+    /// Cells from one image to the next.
+    step: usize,
+    /// The output plane and row that the slab begins with.
+    origin: [usize; 2],
+}
+
+/// The turned gradient of some windows.
+#[derive(Clone, Copy)]
+struct Turned<'a, T> {
+    grads: &'a [T],
+    windows: usize,
+    store: Store,
+}
+
+impl<T: Element> Turned<'_, T> {
+    /// Its products with rows of the patch matrix, which begin `step` elements apart, to `sums [rows, output channels]`.
+    #[inline(always)]
+    fn multiply(self, (rows, step): (&[T], usize), sums: ArrayViewMut2<'_, T>) {
+        let kernel = Kernel::<T>::best();
+        let operands =
+            Operands { k: self.windows, left: &[], left_step: 0, right: rows, right_step: 1, right_column: step };
+        for (first, tile) in blocks(sums, Axis(1), kernel.lanes()) {
+            let left = &self.grads[first * self.windows..];
+            kernel.run(Operands { left, left_step: tile.ncols(), ..operands }, self.store, tile);
+        }
+    }
+}
