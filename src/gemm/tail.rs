@@ -10,13 +10,13 @@ use pulp::{Simd, WithSimd};
 
 use super::{Operands, Store};
 use crate::element::Element;
-use crate::simd::arch;
+use crate::simd::narrow_arch;
 
 /// Columns that are computed at a time, whether they are all there or not.
 const WIDTH: usize = 8;
 
 /// The most lanes that are taken so.
-pub(super) const MAX_TAIL: usize = 8;
+pub(super) const MAX_TAIL: usize = 4;
 
 /// Elements of the right operand that may be read from each step's start on, those beyond its columns for nothing.
 pub(crate) const TAIL_SLACK: usize = WIDTH;
@@ -37,7 +37,8 @@ pub(crate) fn multiply_tail<T: Element>(operands: Operands<'_, T>, store: Store,
         others => (&operands.right[operands.k * columns..], others),
     };
     let mut sums = [[[T::zero(); WIDTH]; 2]; MAX_TAIL];
-    arch().dispatch(Tail { operands, next, lanes, sums: &mut sums });
+    // Registers of eight: the widest would be half empty.
+    narrow_arch().dispatch(Tail { operands, next, lanes, sums: &mut sums });
     for ((column, lane), to) in c.indexed_iter_mut() {
         store.put(to, sums[lane][column / columns][column % columns]);
     }
@@ -58,38 +59,43 @@ impl<T: Element> WithSimd for Tail<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
+    fn with_simd<S: Simd>(self, simd: S) {
         match self.lanes {
-            1 => self.add_up::<S, 1>(),
-            2 => self.add_up::<S, 2>(),
-            3 | 4 => self.add_up::<S, 4>(),
-            _ => self.add_up::<S, 8>(),
+            1 => self.add_up::<S, 1>(simd),
+            2 => self.add_up::<S, 2>(simd),
+            _ => self.add_up::<S, 4>(simd),
         }
     }
 }
 
 impl<T: Element> Tail<'_, T> {
     #[inline(always)]
-    fn add_up<S: Simd, const LANES: usize>(self) {
+    fn add_up<S: Simd, const LANES: usize>(self, simd: S) {
         let Operands { k, left, left_step, right, right_step, .. } = self.operands;
         let (next, next_step) = self.next;
-        let mut sums = [[[T::zero(); WIDTH]; 2]; LANES];
+        let vector = T::lanes::<S>();
+        let vectors = WIDTH / vector;
+        let mut sums = [[[T::splat(simd, T::zero()); WIDTH]; 2]; LANES];
         for step in 0..k {
             let cells = &left[step * left_step..][..LANES];
             let tiles = [&right[step * right_step..][..WIDTH], &next[step * next_step..][..WIDTH]];
-            for lane in 0..LANES {
-                for tile in 0..2 {
-                    for column in 0..WIDTH {
-                        let sum = &mut sums[lane][tile][column];
-                        *sum = match S::IS_SCALAR {
-                            true => cells[lane] * tiles[tile][column] + *sum,
-                            false => cells[lane].mul_add(tiles[tile][column], *sum),
-                        };
+            for tile in 0..2 {
+                for i in 0..vectors {
+                    let columns = T::load(simd, &tiles[tile][i * vector..]);
+                    for lane in 0..LANES {
+                        let sum = &mut sums[lane][tile][i];
+                        *sum = T::fused(simd, T::splat(simd, cells[lane]), columns, *sum);
                     }
                 }
             }
         }
-        self.sums[..LANES].copy_from_slice(&sums);
+        for lane in 0..LANES {
+            for tile in 0..2 {
+                for i in 0..vectors {
+                    T::store(simd, sums[lane][tile][i], &mut self.sums[lane][tile][i * vector..][..vector]);
+                }
+            }
+        }
     }
 }
 

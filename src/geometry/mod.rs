@@ -4,9 +4,11 @@
 //! does not have is [`Axis::UNIT`]. A transposed convolution is described by the convolution whose
 //! input gradient it is.
 
+mod adjoint;
 mod axis;
 mod padding;
 
+pub(crate) use adjoint::Phase;
 pub use axis::{Axis, AxisPadding, AxisRequest};
 pub use padding::PadMode;
 
@@ -170,24 +172,6 @@ impl ConvGeometry {
     /// Whether the input is the patch matrix: a 1×1 kernel, no stride, no padding.
     pub fn is_pointwise(&self) -> bool {
         self.axes.iter().all(Axis::is_pointwise)
-    }
-
-    /// The convolution that computes this one's input gradient from its output's, with channels swapped
-    /// and taps reversed: for stride 1, zeros for padding and no more of it than a window has cells.
-    pub fn adjoint(&self) -> Option<Self> {
-        let mut axes = self.axes;
-        for axis in &mut axes {
-            let reach = axis.extent() - 1;
-            if axis.stride != 1 || axis.pad_before > reach || self.pad_mode != PadMode::Zeros {
-                return None;
-            }
-            let pad_before = reach - axis.pad_before;
-            // Windows that read nothing but padding have no share in the gradient.
-            let pad_after = (axis.input + reach).saturating_sub(pad_before + axis.output);
-            *axis = Axis { input: axis.output, output: axis.input, pad_before, pad_after, ..*axis };
-        }
-        let (in_channels, out_channels) = (self.out_channels, self.in_channels);
-        Some(Self { in_channels, out_channels, axes, ..self.clone() })
     }
 
     /// Multiplications and additions of the direct method, padding counted as if it were data.

@@ -28,6 +28,7 @@ mod winograd;
 pub use algorithm::Algorithm;
 pub use epilogue::Activation;
 pub(crate) use epilogue::Epilogue;
+pub(crate) use fused::has_phases;
 pub(crate) use fused_grad::applies as has_fused_grad;
 pub(crate) use job::{Job, Pass, Weights, Workspace};
 pub(crate) use merged::{with_merged, with_merged_mut};

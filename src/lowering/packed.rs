@@ -20,6 +20,8 @@ enum Layout {
     Fused(fused::Layout),
     Depthwise(depthwise::Layout),
     Winograd(winograd::Layout),
+    /// An input gradient of any stride.
+    Phases(fused::Phases),
 }
 
 impl Packed {
@@ -30,8 +32,13 @@ impl Packed {
         algorithm: Algorithm,
         workspace_bytes: usize,
     ) -> Option<Self> {
-        let geometry = packed_geometry(geometry, pass, algorithm)?;
         let vector = Vector::of::<T>();
+        let Some(packed) = packed_geometry(geometry, pass, algorithm) else {
+            let is_strided = pass == Pass::InputGrad && algorithm == Algorithm::Fused;
+            let phases = is_strided.then(|| fused::Phases::new(geometry, vector, workspace_bytes)).flatten()?;
+            return Some(Self { geometry: geometry.clone(), layout: Layout::Phases(phases) });
+        };
+        let geometry = packed;
         let layout = match algorithm.scheme() {
             None if algorithm == Algorithm::Depthwise => {
                 Layout::Depthwise(depthwise::Layout::new(&geometry, vector.size, workspace_bytes))
@@ -48,17 +55,20 @@ impl Packed {
             Layout::Fused(layout) => layout.slot_len(),
             Layout::Depthwise(layout) => layout.slot_len(),
             Layout::Winograd(layout) => layout.slot_len(),
+            Layout::Phases(phases) => phases.slot_len(),
         }
     }
 
     /// Packs the kernels `[OC, C/g · taps]` of a job over `geometry`.
     pub fn weights<T: Element>(&self, kernels: ArrayView2<'_, T>, geometry: &ConvGeometry, pass: Pass) -> Vec<T> {
-        let adjoint = (pass == Pass::InputGrad).then(|| fused::adjoint_kernels(kernels, geometry));
+        let phase = if pass == Pass::InputGrad { geometry.adjoint() } else { None };
+        let adjoint = phase.map(|phase| fused::phase_kernels(kernels, geometry, &phase));
         let kernels = adjoint.as_ref().map_or(kernels, |adjoint| adjoint.view());
         match &self.layout {
             Layout::Fused(layout) => fused::pack_weights(kernels, geometry.groups, layout),
             Layout::Depthwise(_) => depthwise::pack_weights(kernels),
             Layout::Winograd(layout) => winograd::pack_weights(kernels, geometry.groups, layout),
+            Layout::Phases(phases) => phases.pack_weights(kernels, geometry),
         }
     }
 
@@ -75,6 +85,7 @@ impl Packed {
             Layout::Fused(layout) => fused::forward((geometry, layout), weights, input, epilogue, target),
             Layout::Depthwise(layout) => depthwise::forward((geometry, layout), weights, input, epilogue, target),
             Layout::Winograd(layout) => winograd::forward((geometry, layout), weights, input, epilogue, target),
+            Layout::Phases(phases) => phases.run(weights, input, (epilogue, geometry.groups), target),
         }
     }
 }
@@ -83,7 +94,7 @@ impl Packed {
 pub(crate) fn packed_geometry(geometry: &ConvGeometry, pass: Pass, algorithm: Algorithm) -> Option<ConvGeometry> {
     let geometry = match pass {
         Pass::Forward => Some(geometry.clone()),
-        Pass::InputGrad => geometry.adjoint(),
+        Pass::InputGrad => geometry.adjoint().map(|phase| phase.geometry),
         Pass::WeightGrad => None,
     };
     geometry.filter(|geometry| match algorithm {

@@ -4,7 +4,7 @@ use super::cost::cost;
 use crate::error::{Error, Result};
 use crate::gemm::Backend;
 use crate::geometry::ConvGeometry;
-use crate::lowering::{Algorithm, Pass, has_fused_grad, packed_geometry};
+use crate::lowering::{Algorithm, Pass, has_fused_grad, has_phases, packed_geometry};
 use crate::options::Numerics;
 
 /// An algorithm and the reason for it. The algorithm is never `Auto`.
@@ -21,6 +21,10 @@ const TINY_PRODUCT: usize = 1 << 10;
 /// A dense product whose shorter side is at most this leaves most lanes of its kernel empty: there
 /// `Direct`, which streams along rows, is faster. Set on depthwise and few-channel layers at 56×56.
 const THIN_SIDE: usize = 2;
+
+/// Channels of a strided input gradient up to which its phases would use each packed window too seldom. Set on the first
+/// layers of ResNet-50 and AlexNet, which have three.
+const FEW_CHANNELS: usize = 4;
 
 /// What a caller asks for, beside the geometry.
 #[derive(Debug, Clone, Copy)]
@@ -50,8 +54,8 @@ pub(crate) fn choose(geometry: &ConvGeometry, request: Request) -> Result<Choice
             let reason = "it computes weight gradients of kernels of at most 4096 cells";
             return Err(Error::Unsupported { algorithm: asked.name(), reason });
         }
-        Algorithm::Fused if pass == Pass::InputGrad && packed_geometry(g, pass, asked).is_none() => {
-            let reason = "it computes input gradients of stride 1 with zeros for padding only";
+        Algorithm::Fused if pass == Pass::InputGrad && !has_phases(g) => {
+            let reason = "it computes input gradients with zeros for padding, of which there are no more than the kernel reaches";
             return Err(Error::Unsupported { algorithm: asked.name(), reason });
         }
         Algorithm::Depthwise if packed_geometry(g, pass, asked).is_none() => {
@@ -81,6 +85,8 @@ pub(crate) fn choose(geometry: &ConvGeometry, request: Request) -> Result<Choice
         && backend == Backend::Auto
     {
         cheapest(&packed, request)
+    } else if pass == Pass::InputGrad && backend == Backend::Auto && has_phases(g) && thin > FEW_CHANNELS {
+        (Algorithm::Fused, "each phase of the input's cells is a convolution of stride 1, straight from the image")
     } else if pass == Pass::WeightGrad && backend == Backend::Auto && has_fused_grad(g) {
         (Algorithm::Fused, "the microkernel reads the patch matrix straight from the image")
     } else if g.is_pointwise() {

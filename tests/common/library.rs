@@ -99,6 +99,11 @@ pub fn backends() -> impl Iterator<Item = Backend> {
     [Backend::Gemm, Backend::OpenBlas].into_iter().filter(|backend| backend.is_available())
 }
 
+/// Whether an operation adds up cells of the output for each cell of the convolution's input.
+fn is_adjoint(operation: Operation, case: &Case) -> bool {
+    matches!((operation, case.transposed), (Operation::InputGrad, false) | (Operation::Forward, true))
+}
+
 /// Whether an algorithm can do an operation, by what its documentation says.
 pub fn can(algorithm: Algorithm, operation: Operation, case: &Case) -> bool {
     let definition = case.definition();
@@ -113,7 +118,16 @@ pub fn can(algorithm: Algorithm, operation: Operation, case: &Case) -> bool {
             (Operation::WeightGrad, _) => true,
             (Operation::Forward, false) | (Operation::InputGrad, true) => true,
             (Operation::InputGrad, false) | (Operation::Forward, true) => {
-                let is_reversible = |line: &Line| line.stride == 1 && line.before <= line.dilation * (line.kernel - 1);
+                // The gradient of each phase begins with the last tap that reads it, which reaches into the border.
+                let is_reversible = |line: &Line| {
+                    let cells = if case.transposed { line.output } else { line.input };
+                    (0..line.stride.min(cells.max(1))).all(|first| {
+                        let place = first + line.before;
+                        let mut readers =
+                            (0..line.kernel).filter(|tap| tap * line.dilation % line.stride == place % line.stride);
+                        readers.next_back().is_none_or(|tap| tap * line.dilation >= place)
+                    })
+                };
                 case.border == Border::Zeros && lines.all(is_reversible)
             }
         },
@@ -129,14 +143,12 @@ pub fn can(algorithm: Algorithm, operation: Operation, case: &Case) -> bool {
                 && can(Algorithm::Fused, operation, case)
         }
         Algorithm::Depthwise => {
-            let side = match (operation, case.transposed) {
-                (Operation::InputGrad, false) | (Operation::Forward, true) => case.weight[0] / case.groups,
-                _ => case.weight[1],
-            };
+            let side = if is_adjoint(operation, case) { case.weight[0] / case.groups } else { case.weight[1] };
             side == 1
                 && operation != Operation::WeightGrad
                 && case.weight[0].min(case.weight[1]) > 0
                 && lines.all(|line| line.output > 0)
+                && (definition.lines.iter().all(|line| line.stride == 1) || !is_adjoint(operation, case))
                 && can(Algorithm::Fused, operation, case)
         }
         // A new algorithm says here what it can do.

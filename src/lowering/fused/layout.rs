@@ -70,13 +70,13 @@ pub(crate) struct Layout {
 
 impl Layout {
     pub fn new(geometry: &ConvGeometry, vector: Vector, workspace_bytes: usize) -> Self {
-        let mut cut = Cut::wanted(geometry, vector, parallel::threads());
-        let bytes = |cut: &Cut| {
-            let [slab, panel, sums] = cut.lens(geometry, vector);
-            let len = slab.saturating_add(panel.saturating_mul(cut.panels)).saturating_add(sums);
-            len.saturating_mul(vector.size)
-        };
-        while bytes(&cut) > workspace_bytes && cut.shrink() {}
+        let lanes = choose_lanes(geometry, vector);
+        let mut cut = Cut::wanted(geometry, (vector, lanes), parallel::threads());
+        while cut.len(geometry, vector).saturating_mul(vector.size) > workspace_bytes && cut.shrink() {}
+        Self::of(geometry, vector, cut)
+    }
+
+    pub(super) fn of(geometry: &ConvGeometry, vector: Vector, cut: Cut) -> Self {
         let [slab_len, panel_len, sums_len] = cut.lens(geometry, vector);
         let [_, _, ow] = geometry.axes.map(|axis| axis.output);
         debug_assert!(cut.planes * cut.rows * ow > 0 || geometry.windows() == 0);
@@ -103,22 +103,21 @@ impl Layout {
 }
 
 /// The cut before its offsets are worked out.
-struct Cut {
+pub(super) struct Cut {
     lanes: Lanes,
     block_rows: usize,
     taps: usize,
-    planes: usize,
-    rows: usize,
-    channels: usize,
+    pub planes: usize,
+    pub rows: usize,
+    pub channels: usize,
     panels: usize,
 }
 
 impl Cut {
-    fn wanted(geometry: &ConvGeometry, vector: Vector, threads: usize) -> Self {
+    pub fn wanted(geometry: &ConvGeometry, (vector, lanes): (Vector, Lanes), threads: usize) -> Self {
         let g = geometry;
         let [od, oh, ow] = g.axes.map(|axis| axis.output.max(1));
         let (depth, taps) = (g.patch_rows().max(1), g.taps());
-        let lanes = choose_lanes(g, vector);
         let block = match lanes {
             Lanes::Windows => BLOCK_BYTES,
             Lanes::Channels => CHANNEL_BLOCK_BYTES,
@@ -163,6 +162,12 @@ impl Cut {
         Self { lanes, block_rows, taps, planes, rows, channels, panels }
     }
 
+    /// Elements of scratch memory.
+    pub fn len(&self, geometry: &ConvGeometry, vector: Vector) -> usize {
+        let [slab, panel, sums] = self.lens(geometry, vector);
+        slab.saturating_add(panel.saturating_mul(self.panels)).saturating_add(sums)
+    }
+
     /// Elements of the slab, the panel and the sums.
     fn lens(&self, geometry: &ConvGeometry, vector: Vector) -> [usize; 3] {
         let channels = match self.block_rows % self.taps {
@@ -184,7 +189,7 @@ impl Cut {
     }
 
     /// Makes the cut smaller; false if it cannot be.
-    fn shrink(&mut self) -> bool {
+    pub fn shrink(&mut self) -> bool {
         if self.panels > 1 {
             self.panels -= 1;
         } else if self.planes * self.rows > 1 {
@@ -203,7 +208,7 @@ impl Cut {
 }
 
 /// Windows lie on the lanes unless they would leave a good part of them empty and channels would not.
-fn choose_lanes(geometry: &ConvGeometry, vector: Vector) -> Lanes {
+pub(super) fn choose_lanes(geometry: &ConvGeometry, vector: Vector) -> Lanes {
     let filled = |n: usize, vectors: f64| n as f64 / (vectors * vector.len as f64).max(1.0);
     let windows = filled(geometry.windows(), vectors_of_time(geometry.windows(), vector));
     let channels = geometry.group_out_channels();
@@ -224,7 +229,7 @@ fn vectors_of_time(windows: usize, vector: Vector) -> f64 {
 }
 
 /// Tasks own whole tiles of channels.
-fn channel_unit(lanes: Lanes, vector: Vector) -> usize {
+pub(super) fn channel_unit(lanes: Lanes, vector: Vector) -> usize {
     match lanes {
         Lanes::Windows => vector.columns,
         Lanes::Channels => vector.lanes,
@@ -232,7 +237,7 @@ fn channel_unit(lanes: Lanes, vector: Vector) -> usize {
 }
 
 /// Fewer rows a task, down to half of `rows`, if they fill the lanes better.
-fn fill_lanes(rows: usize, all_rows: usize, width: usize, vector: Vector) -> usize {
+pub(super) fn fill_lanes(rows: usize, all_rows: usize, width: usize, vector: Vector) -> usize {
     let waste = |rows: usize| {
         let (whole, rest) = (all_rows / rows, all_rows % rows);
         // A task has a cost of its own, and so has a panel.

@@ -8,10 +8,12 @@
 //! high-performance matrix multiplication", 2008, with the packing of B replaced.)
 
 mod layout;
+mod phases;
 mod weights;
 
 pub(crate) use layout::Layout;
-pub(crate) use weights::{adjoint_kernels, pack_weights};
+pub(crate) use phases::{Phases, has_phases};
+pub(crate) use weights::{pack_weights, phase_kernels};
 
 use std::ops::Range;
 

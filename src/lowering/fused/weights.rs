@@ -5,8 +5,8 @@ use ndarray::{Array2, ArrayView2};
 use super::Layout;
 use crate::element::Element;
 use crate::gemm::{Kernel, TAIL_SLACK};
-use crate::geometry::ConvGeometry;
-use crate::lowering::lanes::Lanes;
+use crate::geometry::{ConvGeometry, Phase};
+use crate::lowering::lanes::{Lanes, Vector};
 
 /// Packs the kernels `[OC, C/g · taps]` in the order in which the microkernel reads them: by group, block
 /// of rows and tile of channels, and in a tile by row. Behind them lies what the microkernel may read too far.
@@ -52,12 +52,32 @@ impl Tiles {
     }
 }
 
-/// The weights of the convolution that computes an input gradient at stride 1: channels swapped within
-/// each group, taps reversed.
-pub(crate) fn adjoint_kernels<T: Element>(kernels: ArrayView2<'_, T>, geometry: &ConvGeometry) -> Array2<T> {
-    let (ins, outs, taps) = (geometry.group_in_channels(), geometry.group_out_channels(), geometry.taps());
-    Array2::from_shape_fn((geometry.in_channels, outs * taps), |(channel, row)| {
-        let (group, out, tap) = (channel / ins, row / taps, row % taps);
-        kernels[[group * outs + out, channel % ins * taps + taps - 1 - tap]]
+/// Elements of the packed kernels.
+pub(super) fn weights_len(geometry: &ConvGeometry, layout: &Layout, vector: Vector) -> usize {
+    let unit = if layout.lanes == Lanes::Channels { vector.len } else { 1 };
+    let channels = geometry.group_out_channels().next_multiple_of(unit);
+    geometry.groups * channels * geometry.patch_rows() + TAIL_SLACK
+}
+
+/// The kernels of the convolution that computes a phase of an input gradient: channels swapped within each group, taps
+/// reversed.
+pub(crate) fn phase_kernels<T: Element>(
+    kernels: ArrayView2<'_, T>,
+    geometry: &ConvGeometry,
+    phase: &Phase,
+) -> Array2<T> {
+    let (ins, outs) = (geometry.group_in_channels(), geometry.group_out_channels());
+    let [_, height, width] = geometry.axes.map(|axis| axis.kernel);
+    let [planes, rows, columns] = phase.taps;
+    let taps: Vec<usize> = planes
+        .numbers()
+        .flat_map(|plane| {
+            rows.numbers()
+                .flat_map(move |row| columns.numbers().map(move |column| (plane * height + row) * width + column))
+        })
+        .collect();
+    Array2::from_shape_fn((geometry.in_channels, outs * taps.len()), |(channel, row)| {
+        let (group, out, tap) = (channel / ins, row / taps.len(), taps[row % taps.len()]);
+        kernels[[group * outs + out, channel % ins * geometry.taps() + tap]]
     })
 }
