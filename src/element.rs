@@ -5,7 +5,7 @@ use ndarray::NdFloat;
 mod sealed {
     use pulp::Simd;
 
-    use crate::simd::{SIDE, halve_f32, halve_plain, turn_f32, turn_plain};
+    use crate::simd::{SIDE, Target, halve_f32, halve_plain, turn_f32, turn_plain};
 
     /// Registers of numbers, for loops that the compiler does not vectorise by itself.
     pub trait Sealed: Copy {
@@ -29,8 +29,8 @@ mod sealed {
         /// `out[i] = cells[2 · i]`.
         fn halve<S: Simd>(simd: S, cells: &[Self], out: &mut [Self]);
 
-        /// `to[column · step + i] = rows[i][column]` for all columns, of which each row has as many.
-        fn turn(rows: [&[Self]; SIDE], to: &mut [Self], step: usize);
+        /// Puts each column of the rows, which have as many, to the target.
+        fn turn(rows: [&[Self]; SIDE], to: impl Target<Self>);
     }
 
     macro_rules! sealed {
@@ -68,8 +68,8 @@ mod sealed {
                     $halve(simd, cells, out);
                 }
 
-                fn turn(rows: [&[Self]; SIDE], to: &mut [Self], step: usize) {
-                    $turn(rows, to, step);
+                fn turn(rows: [&[Self]; SIDE], to: impl Target<Self>) {
+                    $turn(rows, to);
                 }
             }
         };

@@ -23,6 +23,7 @@ mod runs;
 mod scratch;
 mod slab;
 mod tiled;
+mod turned;
 mod winograd;
 
 pub use algorithm::Algorithm;

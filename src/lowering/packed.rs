@@ -66,7 +66,7 @@ impl Packed {
         let kernels = adjoint.as_ref().map_or(kernels, |adjoint| adjoint.view());
         match &self.layout {
             Layout::Fused(layout) => fused::pack_weights(kernels, geometry.groups, layout),
-            Layout::Depthwise(_) => depthwise::pack_weights(kernels),
+            Layout::Depthwise(layout) => depthwise::pack_weights(kernels, geometry.groups, layout),
             Layout::Winograd(layout) => winograd::pack_weights(kernels, geometry.groups, layout),
             Layout::Phases(phases) => phases.pack_weights(kernels, geometry),
         }

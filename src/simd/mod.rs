@@ -4,7 +4,7 @@ mod halve;
 mod turn;
 
 pub(crate) use halve::{halve_f32, halve_plain};
-pub(crate) use turn::{SIDE, turn_f32, turn_plain};
+pub(crate) use turn::{Lines, Places, SIDE, Target, turn_f32, turn_plain};
 
 use std::sync::LazyLock;
 

@@ -8,49 +8,78 @@
 /// Rows that are turned at a time.
 pub(crate) const SIDE: usize = 16;
 
-/// `to[column · step + i] = rows[i][column]` for all columns, of which each row has as many.
+/// Where columns go.
+pub trait Target<T> {
+    /// Writes the cells of one column that are in the rows from `first` on.
+    fn put<const N: usize>(&mut self, column: usize, first: usize, cells: [T; N]);
+}
+
+/// Column `c` goes to `cells[place(c)..]`.
+pub(crate) struct Places<'a, T, P> {
+    pub cells: &'a mut [T],
+    pub place: P,
+}
+
+impl<T: Copy, P: Fn(usize) -> usize> Target<T> for Places<'_, T, P> {
+    #[inline(always)]
+    fn put<const N: usize>(&mut self, column: usize, first: usize, cells: [T; N]) {
+        self.cells[(self.place)(column) + first..][..N].copy_from_slice(&cells);
+    }
+}
+
+/// Column `c` goes to line `c`, from `start` on.
+pub(crate) struct Lines<'a, 'l, T> {
+    pub lines: &'a mut [&'l mut [T]; SIDE],
+    pub start: usize,
+}
+
+impl<T: Copy> Target<T> for Lines<'_, '_, T> {
+    #[inline(always)]
+    fn put<const N: usize>(&mut self, column: usize, first: usize, cells: [T; N]) {
+        self.lines[column][self.start + first..][..N].copy_from_slice(&cells);
+    }
+}
+
+/// Puts each column of the rows, which have as many, to the target.
 ///
 /// The compiler makes single moves of this; for f32 it is done in registers where the processor has wide ones.
-pub(crate) fn turn_f32(rows: [&[f32]; SIDE], to: &mut [f32], step: usize) {
+pub(crate) fn turn_f32(rows: [&[f32]; SIDE], to: impl Target<f32>) {
     #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
     match super::arch() {
-        pulp::Arch::V4(simd) => return pulp::Simd::vectorize(simd, x86::Wide { simd, rows, to, step }),
-        pulp::Arch::V3(simd) => return pulp::Simd::vectorize(simd, x86::Half { simd, rows, to, step }),
+        pulp::Arch::V4(simd) => return pulp::Simd::vectorize(simd, x86::Wide { simd, rows, to }),
+        pulp::Arch::V3(simd) => return pulp::Simd::vectorize(simd, x86::Half { simd, rows, to }),
         _ => {}
     }
-    turn_plain(rows, to, step);
+    turn_plain(rows, to);
 }
 
 /// The same for any element.
-pub(crate) fn turn_plain<T: Copy>(rows: [&[T]; SIDE], to: &mut [T], step: usize) {
-    turn_blocks(rows, to, step, |block: [&[T; 4]; 4], to, step| {
-        for j in 0..4 {
-            to[j * step..][..4].copy_from_slice(&[block[0][j], block[1][j], block[2][j], block[3][j]]);
-        }
+pub(crate) fn turn_plain<T: Copy>(rows: [&[T]; SIDE], to: impl Target<T>) {
+    turn_blocks(rows, to, |block: [&[T; 4]; 4]| {
+        [0, 1, 2, 3].map(|j| [block[0][j], block[1][j], block[2][j], block[3][j]])
     });
 }
 
-/// Cuts rows into blocks of `N` columns and as many rows for `turn`, and moves the last columns one by one.
+/// Cuts rows into blocks of `N` columns and as many rows for `turn`; the last columns are moved cell by cell.
 #[inline(always)]
 fn turn_blocks<T: Copy, const N: usize>(
     rows: [&[T]; SIDE],
-    to: &mut [T],
-    step: usize,
-    turn: impl Fn([&[T; N]; N], &mut [T], usize),
+    mut to: impl Target<T>,
+    turn: impl Fn([&[T; N]; N]) -> [[T; N]; N],
 ) {
     let columns = rows[0].len();
     let whole = columns - columns % N;
     for column in (0..whole).step_by(N) {
         for first in (0..SIDE).step_by(N) {
             let block = std::array::from_fn(|i| rows[first + i][column..].first_chunk().expect("rows of one length"));
-            turn(block, &mut to[column * step + first..], step);
+            let turned = turn(block);
+            for j in 0..N {
+                to.put(column + j, first, turned[j]);
+            }
         }
     }
     for column in whole..columns {
-        let to = &mut to[column * step..][..SIDE];
-        for i in 0..SIDE {
-            to[i] = rows[i][column];
-        }
+        to.put(column, 0, rows.map(|row| row[column]));
     }
 }
 
@@ -64,22 +93,21 @@ mod x86 {
     use pulp::x86::{V3, V4};
     use pulp::{NullaryFnOnce, cast};
 
-    use super::{SIDE, turn_blocks};
+    use super::{SIDE, Target, turn_blocks};
 
-    pub struct Wide<'a> {
+    pub struct Wide<'a, P> {
         pub simd: V4,
         pub rows: [&'a [f32]; SIDE],
-        pub to: &'a mut [f32],
-        pub step: usize,
+        pub to: P,
     }
 
-    impl NullaryFnOnce for Wide<'_> {
+    impl<P: Target<f32>> NullaryFnOnce for Wide<'_, P> {
         type Output = ();
 
         /// Pairs of neighbours, then pairs of pairs within 128 bits, then the four quarters of the registers.
         #[inline(always)]
         fn call(self) {
-            let Self { simd, rows, to, step } = self;
+            let Self { simd, rows, to } = self;
             let avx = simd.avx512f;
             let quarters = |a: __m512, b: __m512, c: __m512, d: __m512| -> [__m512; 4] {
                 let (low, high) = (avx._mm512_shuffle_f32x4::<0x88>(a, b), avx._mm512_shuffle_f32x4::<0xdd>(a, b));
@@ -91,7 +119,7 @@ mod x86 {
                     avx._mm512_shuffle_f32x4::<0xdd>(high, most),
                 ]
             };
-            turn_blocks(rows, to, step, |block: [&[f32; SIDE]; SIDE], to, step| {
+            turn_blocks(rows, to, |block: [&[f32; SIDE]; SIDE]| {
                 // Register `4 i + j` of four rows: column `j` of each quarter.
                 let mut fours = [avx._mm512_setzero_ps(); SIDE];
                 for i in 0..4 {
@@ -103,33 +131,33 @@ mod x86 {
                     fours[4 * i + 2] = cast(avx._mm512_unpacklo_pd(cast(ab), cast(cd)));
                     fours[4 * i + 3] = cast(avx._mm512_unpackhi_pd(cast(ab), cast(cd)));
                 }
+                let mut turned = [[0.0; SIDE]; SIDE];
                 for j in 0..4 {
                     let columns = quarters(fours[j], fours[4 + j], fours[8 + j], fours[12 + j]);
                     for quarter in 0..4 {
-                        let column: [f32; SIDE] = cast(columns[quarter]);
-                        to[(4 * quarter + j) * step..][..SIDE].copy_from_slice(&column);
+                        turned[4 * quarter + j] = cast(columns[quarter]);
                     }
                 }
+                turned
             });
         }
     }
 
-    pub struct Half<'a> {
+    pub struct Half<'a, P> {
         pub simd: V3,
         pub rows: [&'a [f32]; SIDE],
-        pub to: &'a mut [f32],
-        pub step: usize,
+        pub to: P,
     }
 
-    impl NullaryFnOnce for Half<'_> {
+    impl<P: Target<f32>> NullaryFnOnce for Half<'_, P> {
         type Output = ();
 
         /// The same with registers of two halves.
         #[inline(always)]
         fn call(self) {
-            let Self { simd, rows, to, step } = self;
+            let Self { simd, rows, to } = self;
             let avx = simd.avx;
-            turn_blocks(rows, to, step, |block: [&[f32; 8]; 8], to, step| {
+            turn_blocks(rows, to, |block: [&[f32; 8]; 8]| {
                 let mut fours = [avx._mm256_setzero_ps(); 8];
                 for i in 0..2 {
                     let [a, b, c, d]: [__m256; 4] = [0, 1, 2, 3].map(|row| cast(*block[4 * i + row]));
@@ -140,12 +168,12 @@ mod x86 {
                     fours[4 * i + 2] = cast(avx._mm256_unpacklo_pd(cast(ab), cast(cd)));
                     fours[4 * i + 3] = cast(avx._mm256_unpackhi_pd(cast(ab), cast(cd)));
                 }
+                let mut turned = [[0.0; 8]; 8];
                 for j in 0..4 {
-                    let low: [f32; 8] = cast(avx._mm256_permute2f128_ps::<0x20>(fours[j], fours[4 + j]));
-                    let high: [f32; 8] = cast(avx._mm256_permute2f128_ps::<0x31>(fours[j], fours[4 + j]));
-                    to[j * step..][..8].copy_from_slice(&low);
-                    to[(4 + j) * step..][..8].copy_from_slice(&high);
+                    turned[j] = cast(avx._mm256_permute2f128_ps::<0x20>(fours[j], fours[4 + j]));
+                    turned[4 + j] = cast(avx._mm256_permute2f128_ps::<0x31>(fours[j], fours[4 + j]));
                 }
+                turned
             });
         }
     }
@@ -155,12 +183,14 @@ mod x86 {
 mod tests {
     use super::*;
 
-    fn check(turn: impl Fn([&[f32]; SIDE], &mut [f32], usize)) {
+    type Check<'a> = Places<'a, f32, fn(usize) -> usize>;
+
+    fn check(turn: impl Fn([&[f32]; SIDE], Check<'_>)) {
         for columns in [1, 3, 4, 7, 16, 17, 33, 48] {
             let cells: Vec<f32> = (0..SIDE * columns).map(|i| i as f32).collect();
             let rows = std::array::from_fn(|i| &cells[i * columns..][..columns]);
             let mut to = vec![-1.0; columns * (SIDE + 3)];
-            turn(rows, &mut to, SIDE + 3);
+            turn(rows, Places { cells: &mut to, place: |column| column * (SIDE + 3) });
             for (i, &cell) in to.iter().enumerate() {
                 let (column, row) = (i / (SIDE + 3), i % (SIDE + 3));
                 let expected = if row < SIDE { (row * columns + column) as f32 } else { -1.0 };
@@ -171,11 +201,24 @@ mod tests {
 
     #[test]
     fn rows_become_columns_and_nothing_else_is_written() {
-        check(turn_plain);
-        check(turn_f32);
+        check(|rows, to| turn_plain(rows, to));
+        check(|rows, to| turn_f32(rows, to));
         #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
         if let Some(simd) = pulp::x86::V3::try_new() {
-            check(|rows, to, step| pulp::Simd::vectorize(simd, x86::Half { simd, rows, to, step }));
+            check(|rows, to| pulp::Simd::vectorize(simd, x86::Half { simd, rows, to }));
+        }
+    }
+
+    #[test]
+    fn columns_become_lines() {
+        let cells: Vec<f32> = (0..SIDE * SIDE).map(|i| i as f32).collect();
+        let mut to = vec![-1.0; SIDE * 20];
+        let mut rest = to.chunks_exact_mut(20);
+        let mut lines: [&mut [f32]; SIDE] = std::array::from_fn(|_| rest.next().unwrap());
+        turn_f32(std::array::from_fn(|i| &cells[i * SIDE..][..SIDE]), Lines { lines: &mut lines, start: 3 });
+        for (i, &cell) in to.iter().enumerate() {
+            let expected = if (3..19).contains(&(i % 20)) { ((i % 20 - 3) * SIDE + i / 20) as f32 } else { -1.0 };
+            assert_eq!(cell, expected);
         }
     }
 }

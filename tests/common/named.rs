@@ -92,6 +92,23 @@ fn groups() -> Vec<Case> {
         conv("one output channel a group", [1, 8, 4, 4], [4, 2, 2, 2]).groups(4),
         conv("grouped, no output channel", [1, 4, 3, 3], [0, 2, 2, 2]).groups(2),
         transpose("grouped, transposed", [2, 6, 3, 4], [6, 4, 3, 2]).groups(2).stride(&[2, 1]).bias(),
+        conv("seventeen channels apart", [2, 17, 9, 8], [34, 1, 3, 5]).groups(17).stride(&[2, 1]).pad(&[2, 1]).bias(),
+        conv("sixteen channels apart by two", [1, 16, 13, 15], [16, 1, 3, 3]).groups(16).stride(&[2, 2]).pad(&[1, 1]),
+        conv("channels apart, border and gaps", [2, 9, 7, 10], [9, 1, 2, 3])
+            .groups(9)
+            .dilation(&[3, 2])
+            .sides(&[(0, 3), (4, 0)]),
+        conv("channels apart, stride beyond kernel", [1, 8, 11, 9], [8, 1, 2, 1])
+            .groups(8)
+            .stride(&[3, 3])
+            .pad(&[1, 0]),
+        conv("channels apart, small rows", [1, 33, 6, 5], [33, 1, 3, 3]).groups(33).pad(&[1, 1]),
+        Case::new("channels apart: volume", &[1, 9, 4, 6, 7], &[9, 1, 2, 3, 3])
+            .groups(9)
+            .stride(&[1, 2, 2])
+            .dilation(&[2, 1, 2])
+            .pad(&[1, 1, 2]),
+        Case::new("channels apart: line", &[2, 20, 70], &[20, 1, 5]).groups(20).pad(&[2]),
         transpose("depthwise, transposed", [1, 4, 3, 3], [4, 1, 3, 3]).groups(4).stride(&[2, 2]).pad(&[1, 1]),
         transpose("depthwise with multiplier, transposed", [2, 3, 3, 2], [3, 2, 2, 3]).groups(3).stride(&[3, 2]),
     ]

@@ -4,26 +4,31 @@
 //! neighbouring windows read neighbouring cells; then a tile of some rows by some columns of outputs stays in
 //! registers while all kernel cells are added to it.
 
+mod channels;
 mod square;
 mod tiles;
 
 use ndarray::{ArrayView2, ArrayView5, ArrayViewMut2, ArrayViewMut3, Axis, s};
 
-use self::square::Square;
+use self::square::is_square;
 use self::tiles::Source;
 use super::Epilogue;
-use super::pieces::{MIN_PIECES, channel_blocks};
+use super::pieces::{MIN_PIECES, blocks, channel_blocks};
 use super::scratch::{ALIGNMENT_BYTES, aligned};
 use super::slab::{Region, Slab, fill_slab, slab_dims};
 use crate::element::Element;
 use crate::geometry::ConvGeometry;
 use crate::parallel;
+use crate::simd::SIDE;
 
 /// A slab must stay in the L1 beside the outputs that are computed from it.
 const SLAB_BYTES: usize = 16 << 10;
 
 /// Outputs of a task, about: enough that handing them out costs nothing.
 const TASK_OUTPUTS: usize = 32 << 10;
+
+/// Outputs of a row from which 3×3 kernels of stride 1 are faster along rows than with channels on the lanes.
+const LONG_ROW: usize = 20;
 
 /// Columns of the widest tile; the slab has so many cells after its last, since tiles are read whole.
 const MAX_COLUMNS: usize = 32;
@@ -43,6 +48,8 @@ pub(crate) struct Layout {
     slab_len: usize,
     line_len: usize,
     slack: usize,
+    /// The same with channels on the vector lanes, where that is better.
+    lanes: Option<channels::Layout>,
 }
 
 /// Whether every group has one input channel, and there is something to compute.
@@ -53,8 +60,7 @@ pub(crate) fn applies(geometry: &ConvGeometry) -> bool {
 impl Layout {
     pub fn new(g: &ConvGeometry, size: usize, workspace_bytes: usize) -> Self {
         let [_, oh, ow] = g.axes.map(|axis| axis.output);
-        let dense = Square::dense(g);
-        let cells = |rows: usize| slab_dims(&dense, 1, rows).into_iter().fold(1, usize::saturating_mul);
+        let cells = |rows: usize| slab_dims(g, 1, rows).into_iter().fold(1, usize::saturating_mul);
         let most = (SLAB_BYTES.min(workspace_bytes) / size).max(1);
         let mut rows = oh;
         while rows > 1 && cells(rows) > most {
@@ -62,22 +68,39 @@ impl Layout {
         }
         let outputs = (g.group_out_channels() * g.windows()).max(1);
         let groups = g.groups.div_ceil(MIN_PIECES.div_ceil(g.batch.max(1))).min((TASK_OUTPUTS / outputs).max(1));
+        let lanes = channels::Layout::new(g, size, workspace_bytes).filter(|_| !is_square(g) || ow <= LONG_ROW);
+        let groups = if lanes.is_some() { groups.next_multiple_of(SIDE) } else { groups };
         let channels = (most / cells(rows).max(1)).clamp(1, groups);
-        let slab = Slab::new(&dense, [1, rows], 1);
-        let whole = ConvGeometry { groups: 1, ..dense };
+        let slab = Slab::new(g, [1, rows], 1);
+        let whole = ConvGeometry { groups: 1, ..g.clone() };
         let slab_len = channels * slab.channel_len() + MAX_COLUMNS;
-        Self { whole, slab, channels, rows, groups, slab_len, line_len: rows * ow, slack: 2 * ALIGNMENT_BYTES / size }
+        Self {
+            whole,
+            slab,
+            channels,
+            rows,
+            groups,
+            slab_len,
+            line_len: rows * ow,
+            slack: 2 * ALIGNMENT_BYTES / size,
+            lanes,
+        }
     }
 
     /// Elements of the scratch memory of one lane, with room to align its parts.
     pub fn slot_len(&self) -> usize {
-        self.slab_len + self.line_len + self.slack
+        let lanes = self.lanes.as_ref().map_or(0, |lanes| lanes.lens(&self.whole).iter().sum());
+        lanes.max(self.slab_len + self.line_len) + self.slack
     }
 }
 
-/// The kernels as they are: one row each.
-pub(crate) fn pack_weights<T: Element>(kernels: ArrayView2<'_, T>) -> Vec<T> {
-    kernels.iter().copied().collect()
+/// The kernels as they are, one row each; and, where channels lie on the lanes, in blocks of channels.
+pub(crate) fn pack_weights<T: Element>(kernels: ArrayView2<'_, T>, groups: usize, layout: &Layout) -> Vec<T> {
+    let mut packed: Vec<T> = kernels.iter().copied().collect();
+    if layout.lanes.is_some() {
+        packed.extend(channels::pack_weights(kernels, groups));
+    }
+    packed
 }
 
 /// `output [N, OC, windows]`, with the weights as [`pack_weights`] left them.
@@ -90,6 +113,36 @@ pub(super) fn forward<T: Element>(
 ) {
     let outs = geometry.group_out_channels();
     let pieces = channel_blocks(output, geometry.out_channels, layout.groups * outs);
+    if let (Some(lanes), Some(cells)) = (&layout.lanes, input.to_slice()) {
+        let weights = &weights[geometry.out_channels * geometry.taps()..];
+        return parallel::for_each(
+            pieces,
+            workspace,
+            layout.slot_len(),
+            |(image, first, mut piece), slot: &mut [T]| {
+                let [turned, outputs] = lanes.lens(geometry);
+                let (turned, rest) = aligned(slot).split_at_mut(turned);
+                let outputs = &mut aligned(rest)[..outputs];
+                // Nothing writes to the columns around the image.
+                turned.fill(T::zero());
+                for (start, output) in blocks(piece.view_mut(), Axis(0), SIDE * outs) {
+                    let channel = (first + start) / outs;
+                    let weights = &weights[(first + start) * geometry.taps()..];
+                    let cells = &cells[(image * geometry.in_channels + channel) * geometry.input_cells()..];
+                    let groups = output.nrows() / outs;
+                    let scratch = [&mut *turned, &mut *outputs];
+                    channels::convolve(
+                        (geometry, lanes),
+                        (weights, cells),
+                        regions(geometry, lanes.rows),
+                        (output, groups),
+                        scratch,
+                    );
+                }
+                epilogue.apply(first, piece);
+            },
+        );
+    }
     parallel::for_each(pieces, workspace, layout.slot_len(), |(image, first, mut piece), slot: &mut [T]| {
         let (slab, rest) = aligned(slot).split_at_mut(layout.slab_len);
         let line = &mut aligned(rest)[..layout.line_len];
@@ -131,7 +184,7 @@ fn convolve<T: Element>(
     let outs = geometry.group_out_channels();
     let windows = (region.first[0] * oh + region.first[1]) * ow..;
     let windows = windows.start..windows.start + region.count[1] * ow;
-    let (square, pitch) = (Square::of(geometry), layout.slab.row_start(0, 1));
+    let (is_square, pitch) = (is_square(geometry), layout.slab.row_start(0, 1));
     for (number, mut channel) in output.rows_mut().into_iter().enumerate() {
         let source = Source {
             cells: &slab[number / outs * layout.slab.channel_len()..],
@@ -139,9 +192,9 @@ fn convolve<T: Element>(
             pitch,
             weights: &weights[number * taps..(number + 1) * taps],
         };
-        let compute = |output: &mut [T]| match square {
-            Some(square) => square.convolve(source, output, ow),
-            None => tiles::convolve(source, output, ow),
+        let compute = |output: &mut [T]| match is_square {
+            true => square::convolve(source, output, ow),
+            false => tiles::convolve(source, output, ow),
         };
         match channel.as_slice_mut() {
             Some(channel) => compute(&mut channel[windows.clone()]),

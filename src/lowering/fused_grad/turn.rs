@@ -5,7 +5,8 @@ use ndarray::{ArrayView2, ArrayViewMut2, Axis};
 use crate::element::Element;
 use crate::gemm::Kernel;
 use crate::lowering::pieces::blocks;
-use crate::simd::SIDE;
+use crate::lowering::turned::turn_back;
+use crate::simd::{Places, SIDE};
 
 /// Writes `grad [output channels, windows]` to `[tile of channels][window][channel]` for the windows from `first` of
 /// `count` on, with zeros where a tile has more lanes than channels.
@@ -32,7 +33,8 @@ fn turn<T: Element>(from: ArrayView2<'_, T>, step: usize, to: &mut [T]) {
     for first in (0..rows).step_by(SIDE) {
         // The last block overlaps the one before it.
         let first = first.min(rows - SIDE);
-        T::turn(std::array::from_fn(|i| lines(first + i)), &mut to[first..], step);
+        let to = Places { cells: &mut to[first..], place: |column| column * step };
+        T::turn(std::array::from_fn(|i| lines(first + i)), to);
     }
     if rows < step {
         to.chunks_exact_mut(step).for_each(|to| to[rows..].fill(T::zero()));
@@ -49,25 +51,7 @@ fn slices<'a, T>(matrix: ArrayView2<'a, T>) -> Option<impl Fn(usize) -> &'a [T]>
 /// of the patch matrix]`.
 pub(super) fn turn_sums<T: Element>(sums: &[T], step: usize, to: ArrayViewMut2<'_, T>) {
     let rows = to.ncols();
-    let mut block = [T::zero(); SIDE * SIDE];
     for (first, lines) in blocks(to, Axis(0), SIDE) {
-        let channels = lines.nrows();
-        let mut rest = lines.into_outer_iter_mut();
-        let mut lines: [&mut [T]; SIDE] = std::array::from_fn(|_| {
-            rest.next()
-                .map(|line| line.into_slice().expect("a gradient whose kernels are contiguous"))
-                .unwrap_or_default()
-        });
-        for row in (0..rows).step_by(SIDE) {
-            let count = SIDE.min(rows - row);
-            let sums = &sums[row * step + first..];
-            T::turn(std::array::from_fn(|i| &sums[i.min(count - 1) * step..][..channels]), &mut block, SIDE);
-            for (line, cells) in lines.iter_mut().zip(block.chunks_exact(SIDE)).take(channels) {
-                match line[row..].first_chunk_mut::<SIDE>() {
-                    Some(line) => line.copy_from_slice(cells),
-                    None => line[row..].copy_from_slice(&cells[..count]),
-                }
-            }
-        }
+        turn_back((&sums[first..rows * step], step), lines.into_outer_iter_mut(), 0..rows);
     }
 }

@@ -1,0 +1,44 @@
+//! Values that were computed with channels on the vector lanes, on their way to rows of an output.
+
+use std::ops::Range;
+
+use ndarray::ArrayViewMut1;
+
+use super::runs::copy_short;
+use crate::element::Element;
+use crate::simd::{Lines, Places, SIDE};
+
+/// `lines[i][range.start + r] = cells[r · step + i]` for at most [`SIDE`] lines.
+pub(super) fn turn_back<'o, T: Element>(
+    (cells, step): (&[T], usize),
+    mut lines: impl Iterator<Item = ArrayViewMut1<'o, T>>,
+    range: Range<usize>,
+) {
+    let mut lines: [Option<ArrayViewMut1<'o, T>>; SIDE] = std::array::from_fn(|_| lines.next());
+    let count = lines.iter().flatten().count();
+    let slices = lines.each_mut().map(|line| line.as_mut().and_then(|line| line.as_slice_mut()));
+    if range.len() >= SIDE && slices.iter().all(Option::is_some) {
+        let mut lines = slices.map(Option::unwrap_or_default);
+        for start in (0..range.len()).step_by(SIDE) {
+            // The last block overlaps the one before it.
+            let start = start.min(range.len() - SIDE);
+            let rows = std::array::from_fn(|i| &cells[(start + i) * step..][..SIDE]);
+            T::turn(rows, Lines { lines: &mut lines, start: range.start + start });
+        }
+        return;
+    }
+    let mut block = [[T::zero(); SIDE]; SIDE];
+    for start in (0..range.len()).step_by(SIDE) {
+        let rows = SIDE.min(range.len() - start);
+        let row = |i: usize| &cells[(start + i.min(rows - 1)) * step..][..count];
+        let to = Places { cells: block.as_flattened_mut(), place: |line| line * SIDE };
+        T::turn(std::array::from_fn(row), to);
+        let place = range.start + start..range.start + start + rows;
+        for (line, cells) in lines.iter_mut().flatten().zip(&block) {
+            match line.as_slice_mut() {
+                Some(line) => copy_short(&mut line[place.clone()], &cells[..rows]),
+                None => place.clone().zip(cells).for_each(|(place, &cell)| line[place] = cell),
+            }
+        }
+    }
+}
