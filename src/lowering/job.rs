@@ -5,7 +5,7 @@ use ndarray::{CowArray, Ix2};
 use super::lanes::Vector;
 use super::packed::Packed;
 use super::tiled::{self, Tile};
-use super::{Algorithm, direct, fused_grad, im2col};
+use super::{Algorithm, depthwise, direct, fused_grad, im2col};
 use crate::element::Element;
 use crate::gemm::Dense;
 use crate::geometry::ConvGeometry;
@@ -32,8 +32,29 @@ pub(crate) struct Job {
     pub workspace_bytes: usize,
     /// How the job is done on the microkernel, by the algorithms that pack for it.
     pub packed: Option<Packed>,
-    /// How the fused weight gradient is cut.
-    pub grad: Option<fused_grad::Layout>,
+    /// How a weight gradient is cut, by the algorithms that have their own.
+    pub grad: Option<Grad>,
+}
+
+/// The cut of a weight gradient.
+#[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "there is one a plan")]
+pub(crate) enum Grad {
+    Fused(fused_grad::Layout),
+    Depthwise(depthwise::GradLayout),
+}
+
+impl Grad {
+    fn new<T: Element>(geometry: &ConvGeometry, algorithm: Algorithm, workspace_bytes: usize) -> Option<Self> {
+        let vector = Vector::of::<T>();
+        match algorithm {
+            Algorithm::Fused => Some(Self::Fused(fused_grad::Layout::new(geometry, vector, workspace_bytes))),
+            Algorithm::Depthwise => {
+                depthwise::GradLayout::new(geometry, vector.size, workspace_bytes).map(Self::Depthwise)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// The weights of a job as its algorithm reads them.
@@ -85,8 +106,10 @@ impl Job {
         workspace_bytes: usize,
     ) -> Self {
         let packed = Packed::new::<T>(&geometry, pass, algorithm, workspace_bytes);
-        let is_fused_grad = pass == Pass::WeightGrad && algorithm == Algorithm::Fused;
-        let grad = is_fused_grad.then(|| fused_grad::Layout::new(&geometry, Vector::of::<T>(), workspace_bytes));
+        let grad = match pass {
+            Pass::WeightGrad => Grad::new::<T>(&geometry, algorithm, workspace_bytes),
+            Pass::Forward | Pass::InputGrad => None,
+        };
         Self { geometry, pass, algorithm, dense, workspace_bytes, packed, grad }
     }
 
@@ -106,7 +129,11 @@ impl Job {
             return Workspace { slot_len: packed.slot_len(), slots: threads };
         }
         if let Some(grad) = &self.grad {
-            return Workspace { slot_len: grad.slot_len(), slots: threads };
+            let slot_len = match grad {
+                Grad::Fused(layout) => layout.slot_len(),
+                Grad::Depthwise(layout) => layout.slot_len(g),
+            };
+            return Workspace { slot_len, slots: threads };
         }
         let (slot_len, slots) = match self.algorithm {
             Algorithm::Pointwise => (0, 0),

@@ -27,10 +27,12 @@ mod turned;
 mod winograd;
 
 pub use algorithm::Algorithm;
+pub(crate) use depthwise::has_grad as has_depthwise_grad;
 pub use epilogue::Activation;
 pub(crate) use epilogue::Epilogue;
 pub(crate) use fused::has_phases;
 pub(crate) use fused_grad::applies as has_fused_grad;
+use job::Grad;
 pub(crate) use job::{Job, Pass, Weights, Workspace};
 pub(crate) use merged::{with_merged, with_merged_mut};
 pub(crate) use packed::packed_geometry;
@@ -103,8 +105,15 @@ pub(crate) fn weight_grad<T: Element>(
     grad_output: ArrayView3<'_, T>,
     (weight_grad, workspace): (ArrayViewMut2<'_, T>, &mut [T]),
 ) {
-    if let Some(layout) = &job.grad {
-        return fused_grad::weight_grad((&job.geometry, layout), input, grad_output, (weight_grad, workspace));
+    let g = &job.geometry;
+    match &job.grad {
+        Some(Grad::Fused(layout)) => {
+            return fused_grad::weight_grad((g, layout), input, grad_output, (weight_grad, workspace));
+        }
+        Some(Grad::Depthwise(layout)) => {
+            return depthwise::weight_grad((g, layout), input, grad_output, (weight_grad, workspace));
+        }
+        None => {}
     }
     match job.algorithm {
         Algorithm::Direct => direct::weight_grad(job, input, grad_output, (weight_grad, workspace)),

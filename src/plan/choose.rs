@@ -4,7 +4,7 @@ use super::cost::cost;
 use crate::error::{Error, Result};
 use crate::gemm::Backend;
 use crate::geometry::ConvGeometry;
-use crate::lowering::{Algorithm, Pass, has_fused_grad, has_phases, packed_geometry};
+use crate::lowering::{Algorithm, Pass, has_depthwise_grad, has_fused_grad, has_phases, packed_geometry};
 use crate::options::Numerics;
 
 /// An algorithm and the reason for it. The algorithm is never `Auto`.
@@ -58,8 +58,11 @@ pub(crate) fn choose(geometry: &ConvGeometry, request: Request) -> Result<Choice
             let reason = "it computes input gradients with zeros for padding, of which there are no more than the kernel reaches";
             return Err(Error::Unsupported { algorithm: asked.name(), reason });
         }
+        Algorithm::Depthwise if pass == Pass::WeightGrad && has_depthwise_grad(g) => {
+            return Ok(Choice { algorithm: asked, reason: "asked for by name" });
+        }
         Algorithm::Depthwise if packed_geometry(g, pass, asked).is_none() => {
-            let reason = "it computes forward passes of one input channel a group, and input gradients of stride 1 of one output channel a group";
+            let reason = "it computes forward passes of one input channel a group, weight gradients of at least eight such groups, and input gradients of stride 1 of one output channel a group";
             return Err(Error::Unsupported { algorithm: asked.name(), reason });
         }
         Algorithm::WinogradF2 | Algorithm::WinogradF4 if packed_geometry(g, pass, asked).is_none() => {
@@ -73,7 +76,11 @@ pub(crate) fn choose(geometry: &ConvGeometry, request: Request) -> Result<Choice
         Pass::Forward | Pass::InputGrad => g.group_out_channels().min(g.group_in_channels()),
         Pass::WeightGrad => g.group_out_channels().min(g.patch_rows()),
     };
-    let is_depthwise = packed_geometry(g, pass, Algorithm::Depthwise).is_some() && backend == Backend::Auto;
+    let is_depthwise = match pass {
+        Pass::WeightGrad => has_depthwise_grad(g),
+        Pass::Forward | Pass::InputGrad => packed_geometry(g, pass, Algorithm::Depthwise).is_some(),
+    };
+    let is_depthwise = is_depthwise && backend == Backend::Auto;
     let images = g.groups.saturating_mul(g.batch);
     let (algorithm, reason) = if is_depthwise && product.saturating_mul(images) > TINY_PRODUCT {
         (Algorithm::Depthwise, "each group has one channel to read: there is no matrix to multiply with")

@@ -145,7 +145,7 @@ pub fn can(algorithm: Algorithm, operation: Operation, case: &Case) -> bool {
         Algorithm::Depthwise => {
             let side = if is_adjoint(operation, case) { case.weight[0] / case.groups } else { case.weight[1] };
             side == 1
-                && operation != Operation::WeightGrad
+                && (operation != Operation::WeightGrad || case.groups >= 8 && case.border == Border::Zeros)
                 && case.weight[0].min(case.weight[1]) > 0
                 && lines.all(|line| line.output > 0)
                 && (definition.lines.iter().all(|line| line.stride == 1) || !is_adjoint(operation, case))

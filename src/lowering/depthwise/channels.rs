@@ -35,18 +35,23 @@ pub(super) struct Layout {
     pub rows: usize,
     /// Padded rows and columns of the region.
     height: usize,
-    pitch: usize,
+    pub pitch: usize,
     /// Where each kernel cell lies in a window.
-    offsets: Vec<usize>,
+    pub offsets: Vec<usize>,
     /// Where the cells of as many rows of the image as there may be go.
     places: Vec<usize>,
 }
 
 impl Layout {
+    /// Whether there are enough channels, and nothing but zeros around them.
+    pub fn applies(g: &ConvGeometry) -> bool {
+        g.groups >= MIN_GROUPS && g.pad_mode == PadMode::Zeros
+    }
+
     /// `None` if another way is better, or must be taken.
     pub fn new(g: &ConvGeometry, size: usize, workspace_bytes: usize) -> Option<Self> {
         let [d, h, w] = g.axes;
-        if g.groups < MIN_GROUPS || g.pad_mode != PadMode::Zeros {
+        if !Self::applies(g) {
             return None;
         }
         let pitch = padded(w);
@@ -130,7 +135,7 @@ pub(super) fn convolve<T: Element>(
 
 /// Copies all rows that the windows of a region may read; those outside the image are zeros. Columns outside it are
 /// not written.
-fn turn_region<T: Element>(
+pub(super) fn turn_region<T: Element>(
     (g, layout): (&ConvGeometry, &Layout),
     (cells, groups): (&[T], usize),
     (plane, row): (usize, usize),

@@ -5,8 +5,12 @@
 //! registers while all kernel cells are added to it.
 
 mod channels;
+mod grad;
 mod square;
 mod tiles;
+
+pub(super) use grad::weight_grad;
+pub(crate) use grad::{GradLayout, has_grad};
 
 use ndarray::{ArrayView2, ArrayView5, ArrayViewMut2, ArrayViewMut3, Axis, s};
 
