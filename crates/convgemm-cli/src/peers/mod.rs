@@ -20,6 +20,7 @@ mod session;
 mod show;
 mod stats;
 mod summary;
+mod wording;
 mod worker;
 
 use std::path::PathBuf;

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use super::overview::BOUNDS;
 use super::record::{Record, Status};
 use super::summary::{Cell, Row, Summary, summaries};
+use super::wording::{BOUNDS, threads};
 use crate::output::seconds;
 
 /// How a record is shown.
@@ -45,13 +45,6 @@ fn tables(record: &Record, markdown: bool) -> String {
     }
     text.push_str(&notes(record, markdown));
     text
-}
-
-pub fn threads(record: &Record) -> String {
-    match record.settings.threads {
-        1 => "1 thread".to_owned(),
-        n => format!("{n} threads"),
-    }
 }
 
 fn table(summary: &Summary, markdown: bool) -> String {
