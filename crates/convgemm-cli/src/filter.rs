@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::args::{Sizes, ThreadArgs, algorithm, backend};
+use crate::args::{Sizes, ThreadArgs, algorithm, backend, distances};
 use crate::case::for_axes;
 use crate::compare::Comparison;
 use crate::jobs::{Filtered, Job, jobs};
@@ -54,7 +54,7 @@ pub struct FilterArgs {
     border: Border,
 
     /// Keep every n-th pixel: one number, or one for down and one for right
-    #[arg(long, value_name = "N[,N]", default_value = "1")]
+    #[arg(long, value_name = "N[,N]", default_value = "1", value_parser = distances)]
     stride: Sizes,
 
     /// How it is computed
