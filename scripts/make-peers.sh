@@ -31,7 +31,7 @@ make_python() {
         fi
     fi
     [ -x .venv/bin/python ] || python3 -m venv .venv
-    if [ "$#" -eq 0 ]; then set -- --requirement requirements.txt; else set -- --constraint requirements.txt "$@"; fi
+    if [ "$#" -eq 0 ]; then set -- --requirement requirements.txt; else set -- --constraint requirements.lock "$@"; fi
     if ! .venv/bin/pip install --quiet "$@"; then
         .venv/bin/pip index versions numpy >/dev/null 2>&1 && exit 1
         echo "Python's packages cannot be reached from here" >&2

@@ -18,14 +18,34 @@ impl FromStr for Sizes {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let sizes: Result<Vec<usize>, _> = text.split(',').map(|part| part.trim().parse()).collect();
-        sizes.map(Self).map_err(|_| "whole numbers separated by commas are needed, such as 1,3,224,224".to_owned())
+        text.split(',').map(size).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+fn size(text: &str) -> Result<usize, String> {
+    let text = text.trim();
+    text.parse().map_err(|_| {
+        let negative = if is_negative(text) { format!("{text} is negative; ") } else { String::new() };
+        format!("{negative}whole numbers separated by commas are needed, such as 1,3,224,224")
+    })
+}
+
+/// Whether the text is a whole number below 0.
+fn is_negative(text: &str) -> bool {
+    text.parse().is_ok_and(|number: i128| number < 0)
+}
+
+/// Parses distances between cells. That 0 is none, too, is said where the option is used.
+pub fn distances(text: &str) -> Result<Sizes, String> {
+    match text.split(',').map(str::trim).find(|part| is_negative(part)) {
+        Some(negative) => Err(format!("it must be positive, and {negative} is not")),
+        None => text.parse(),
     }
 }
 
 /// Parses a number of things.
 pub fn whole(text: &str) -> Result<usize, String> {
-    text.trim().parse().map_err(|_| "a whole number is needed".to_owned())
+    text.trim().parse().map_err(|_| "a whole number is needed, 0 or more".to_owned())
 }
 
 /// A parser of names that shows them in the help, in completions and in errors.
@@ -60,7 +80,7 @@ pub fn dtype() -> impl TypedValueParser<Value = Dtype> {
 #[command(next_help_heading = "Options of the convolution")]
 pub struct ConvArgs {
     /// Cells between two windows, one number for all axes or one for each
-    #[arg(long, value_name = "N[,N…]", default_value = "1")]
+    #[arg(long, value_name = "N[,N…]", default_value = "1", value_parser = distances)]
     stride: Sizes,
 
     /// Cells added around the input: valid, same, same-lower, or for each axis a number or BEFORE:AFTER
@@ -72,7 +92,7 @@ pub struct ConvArgs {
     pad_mode: PadMode,
 
     /// Cells between two taps of the kernel
-    #[arg(long, value_name = "N[,N…]", default_value = "1")]
+    #[arg(long, value_name = "N[,N…]", default_value = "1", value_parser = distances)]
     dilation: Sizes,
 
     /// Groups of channels that do not see each other

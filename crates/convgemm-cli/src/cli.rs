@@ -1,7 +1,9 @@
 //! The command line as a whole, its completions and its manual.
 
+use std::ffi::OsString;
+
 use anyhow::Result;
-use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::exercises::ExercisesArgs;
@@ -57,16 +59,28 @@ struct ManArgs {
     of: Option<String>,
 }
 
-/// The command line, in which `-1` is a value and no option: what is wrong about it is then said of the value.
-fn command() -> clap::Command {
-    fn with_numbers(command: clap::Command) -> clap::Command {
-        let numbers = |arg: Arg| {
-            let takes_values = arg.get_action().takes_values();
-            arg.allow_negative_numbers(takes_values)
-        };
-        command.mut_args(numbers).mut_subcommands(with_numbers)
+/// The arguments, in which what begins like a negative number is the value of the option before it and no option:
+/// what is wrong about `--stride -1,2` is then said of the stride. Clap itself knows only `-1` alone for a number.
+fn with_values(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut found: Vec<OsString> = Vec::new();
+    let mut are_options_over = false;
+    for arg in args {
+        are_options_over |= arg == "--";
+        let is_value = matches!(arg.as_encoded_bytes(), [b'-', b'0'..=b'9' | b'.', ..]) && !are_options_over;
+        match found.last_mut() {
+            Some(option) if is_value && is_option_alone(option.as_encoded_bytes()) => {
+                option.push("=");
+                option.push(arg);
+            }
+            _ => found.push(arg),
+        }
     }
-    with_numbers(Cli::command())
+    found
+}
+
+/// Whether it is an option without a value.
+fn is_option_alone(arg: &[u8]) -> bool {
+    arg.len() > 1 && arg.starts_with(b"-") && !arg.contains(&b'=')
 }
 
 impl Cli {
@@ -75,8 +89,7 @@ impl Cli {
     /// # Errors
     /// Wrong arguments, and help or the version, which end the program too.
     pub fn read() -> Result<Self, clap::Error> {
-        let matches = command().try_get_matches()?;
-        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command()))
+        Self::try_parse_from(with_values(std::env::args_os()))
     }
 
     /// # Errors
@@ -101,14 +114,14 @@ impl CompletionsArgs {
     fn run(self) -> Result<()> {
         // To memory first: clap_complete panics where writing fails.
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut command(), "convgemm", &mut script);
+        clap_complete::generate(self.shell, &mut Cli::command(), "convgemm", &mut script);
         print_bytes(&script)
     }
 }
 
 impl ManArgs {
     fn run(self) -> Result<()> {
-        let mut whole = command();
+        let mut whole = Cli::command();
         whole.build();
         let command = match &self.of {
             None => whole,
@@ -128,7 +141,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn negative_numbers_are_values_of_the_option_before_them() {
+        let joined = |args: &[&str]| {
+            let args = with_values(args.iter().map(OsString::from));
+            args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(joined(&["filter", "--stride", "-1,2", "-k", "-1"]), "filter --stride=-1,2 -k=-1");
+        assert_eq!(joined(&["--gain", "-.5", "-o", "y.png"]), "--gain=-.5 -o y.png");
+        assert_eq!(joined(&["--gain=1", "-2", "x", "-3"]), "--gain=1 -2 x -3");
+        assert_eq!(joined(&["-o", "-", "-1", "--", "--gray", "-1"]), "-o - -1 -- --gray -1");
+        assert_eq!(joined(&["--gray", "--stride", "2", "-o"]), "--gray --stride 2 -o");
+    }
+
+    #[test]
     fn the_command_line_is_consistent() {
-        command().debug_assert();
+        Cli::command().debug_assert();
     }
 }

@@ -10,12 +10,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::args::{Sizes, ThreadArgs, algorithm, backend};
+use crate::args::{Sizes, ThreadArgs, algorithm, backend, distances};
 use crate::case::for_axes;
 use crate::compare::Comparison;
 use crate::jobs::{Filtered, Job, jobs};
 use crate::kernels::Kernel;
-use crate::output::{lossy, print, print_json};
+use crate::output::{lossy, report, report_json};
 use crate::picture::{Picture, Tone};
 use crate::pipeline::Filter;
 
@@ -54,7 +54,7 @@ pub struct FilterArgs {
     border: Border,
 
     /// Keep every n-th pixel: one number, or one for down and one for right
-    #[arg(long, value_name = "N[,N]", default_value = "1")]
+    #[arg(long, value_name = "N[,N]", default_value = "1", value_parser = distances)]
     stride: Sizes,
 
     /// How it is computed
@@ -127,14 +127,14 @@ impl FilterArgs {
         self.threads.install(|| {
             let comparison = if self.compare { Some(self.comparison(&filter)?) } else { None };
             if let (Some(comparison), false) = (&comparison, self.json) {
-                print(&comparison.text())?;
+                report(&comparison.text(), self.output.as_deref())?;
             }
             let (failed, written) = outcomes(&jobs, &filter)?;
             let errors: Vec<String> = failed.iter().map(|failed| failed.error.clone()).collect();
             if self.json && (errors.is_empty() || jobs.len() > 1) {
-                print_json(&Report::new(&self, &filter, (comparison, written, failed)))?;
+                report_json(&Report::new(&self, &filter, (comparison, written, failed)), self.output.as_deref())?;
             } else if errors.is_empty() && !self.compare {
-                print(&self.text(&written, &filter))?;
+                report(&self.text(&written, &filter), self.output.as_deref())?;
             }
             match errors.as_slice() {
                 [] => Ok(()),

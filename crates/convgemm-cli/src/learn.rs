@@ -15,7 +15,7 @@ use crate::atomic::Output;
 use crate::exercises::chart;
 use crate::memory::check;
 use crate::npy::{self, AnyArray, is_array};
-use crate::output::{matrix, print, print_json};
+use crate::output::{matrix, report, report_json};
 use crate::picture::Picture;
 
 /// Find the kernel that turned one picture into another
@@ -129,8 +129,9 @@ impl LearnArgs {
             let svg = chart::standalone("mean squared error before each step", &[("loss".to_owned(), points)]);
             output.write(|writer| Ok(writer.write_all(svg.as_bytes())?))?;
         }
+        let files = [&self.output, &self.plot].into_iter().flatten().map(PathBuf::as_path);
         if self.json {
-            return print_json(&found);
+            return report_json(&found, files);
         }
         let mut text = format!("kernel {} × {}:\n{}", self.size[0], self.size[1], matrix(cells.view(), 2));
         if let Some(bias) = found.bias {
@@ -151,7 +152,7 @@ impl LearnArgs {
                 "{percent:.1} % of the second picture is black or white: what was cut off there bends the result\n"
             );
         }
-        print(&text)
+        report(&text, files)
     }
 
     fn are_pictures(&self) -> bool {

@@ -39,7 +39,42 @@ pub fn print_bytes(bytes: &[u8]) -> Result<()> {
 
 /// `value` as a line of JSON.
 pub fn print_json(value: &impl Serialize) -> Result<()> {
-    print(&(serde_json::to_string(value)? + "\n"))
+    report_json(value, [])
+}
+
+/// Says what was done: to standard output, or to standard error where one of the `files` is standard output, whose
+/// content it would spoil.
+///
+/// # Errors
+/// [`ReaderGone`] if nobody reads any more, else what the system says.
+pub fn report<'a>(text: &str, files: impl IntoIterator<Item = &'a Path>) -> Result<()> {
+    if files.into_iter().any(is_standard_output) {
+        return Ok(io::stderr().lock().write_all(text.as_bytes())?);
+    }
+    print(text)
+}
+
+/// [`report`] as a line of JSON.
+pub fn report_json<'a>(value: &impl Serialize, files: impl IntoIterator<Item = &'a Path>) -> Result<()> {
+    report(&(serde_json::to_string(value)? + "\n"), files)
+}
+
+/// Whatever its name: `/dev/stdout`, `/dev/fd/1`, or that of the pipe or terminal. Nothing is opened, which could wait
+/// for the other end of a pipe.
+#[cfg(unix)]
+fn is_standard_output(path: &Path) -> bool {
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::MetadataExt;
+    let file = io::stdout().as_fd().try_clone_to_owned().map(std::fs::File::from);
+    let identity = |found: std::fs::Metadata| (found.dev(), found.ino());
+    let ours = file.and_then(|file| file.metadata()).map(identity);
+    ours.is_ok_and(|ours| std::fs::metadata(path).is_ok_and(|found| identity(found) == ours))
+}
+
+/// Elsewhere standard output has no name among the files.
+#[cfg(not(unix))]
+fn is_standard_output(_: &Path) -> bool {
+    false
 }
 
 /// Serializes a path of which some bytes may be no text, which serde refuses: they are replaced.

@@ -16,7 +16,7 @@ use crate::case::{Axes, Case, Settings, Visitor, dispatch, for_axes};
 use crate::engine::{Operand, Source, prepare};
 use crate::memory::check;
 use crate::npy::{AnyArray, Scalar, write};
-use crate::output::{self, lossy, print, print_json};
+use crate::output::{self, lossy};
 
 /// Compute one operation on NumPy files
 ///
@@ -117,11 +117,13 @@ impl RunArgs {
     pub fn run(self) -> Result<()> {
         let report = self.threads.clone().install(|| self.compute())?;
         if self.json {
-            return print_json(&report);
+            return output::report_json(&report, [self.output.as_path()]);
         }
         let Report { output, shape, dtype, algorithm, seconds, .. } = &report;
         let by = algorithm.as_ref().map_or_else(String::new, |name| format!(" by {name}"));
-        print(&format!("{}: {} {shape:?}{by} in {}\n", output.display(), dtype.name(), output::seconds(*seconds)))
+        let time = output::seconds(*seconds);
+        let line = format!("{}: {} {shape:?}{by} in {time}\n", output.display(), dtype.name());
+        output::report(&line, [self.output.as_path()])
     }
 
     fn compute(&self) -> Result<Report> {

@@ -215,7 +215,7 @@ impl FromStr for Padding {
         };
         let axes: Option<Vec<_>> = text.split(',').map(cells).collect();
         axes.map(Self::Cells).ok_or_else(|| {
-            "valid, same, same-lower, or cells for each axis such as 1,1 or 1:2,0:1 are needed".to_owned()
+            "valid, same, same-lower, or cells for each axis, 0 or more, such as 1,1 or 1:2,0:1 are needed".to_owned()
         })
     }
 }

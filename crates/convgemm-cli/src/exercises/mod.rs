@@ -78,7 +78,7 @@ impl ExercisesArgs {
 
     #[cfg(feature = "linalg")]
     fn answer(self) -> Result<()> {
-        use crate::output::{print, print_json};
+        use crate::output::{report, report_json};
         // Before the work, so that a place that cannot be written is known early.
         let output = self.html.as_deref().map(crate::atomic::Output::create).transpose()?;
         let answers = answers::run(&self.names)?;
@@ -87,9 +87,9 @@ impl ExercisesArgs {
             output.write(|writer| Ok(writer.write_all(page.as_bytes())?))?;
         }
         if self.json {
-            print_json(&answers::summary(&answers))?;
+            report_json(&answers::summary(&answers), self.html.as_deref())?;
         } else {
-            print(&answers::text(&answers))?;
+            report(&answers::text(&answers), self.html.as_deref())?;
         }
         if answers.iter().all(|(_, answer)| answer.all_hold()) { Ok(()) } else { Err(DoesNotHold.into()) }
     }

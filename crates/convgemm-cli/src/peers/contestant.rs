@@ -44,6 +44,11 @@ impl Contestant {
         answer.inspect_err(|failure| self.note(failure))
     }
 
+    /// How long the worker was kept from computing since it was started.
+    pub fn waited(&self) -> Duration {
+        self.worker.as_ref().map_or(Duration::ZERO, Worker::waited)
+    }
+
     /// Lets the worker do nothing at all until it is asked again.
     pub fn sleep(&mut self) {
         if let Some(worker) = &mut self.worker {

@@ -52,7 +52,7 @@ pub fn csv(record: &Record) -> Result<String> {
                 number(result.median_ns),
                 number(result.min_ns),
                 number(result.mad_ns),
-                result.rounds_ns.iter().map(Vec::len).sum::<usize>().to_string(),
+                result.counted().flatten().count().to_string(),
                 number(result.error_max),
                 number(result.error_rms),
                 result.note.clone().unwrap_or_default(),

@@ -2,13 +2,9 @@
 
 use std::fmt::Write as _;
 
+use super::noise::Ratio;
 use super::record::{CaseRecord, Record, ResultRecord, Status};
-use super::stats::{geometric_mean, median, median_error};
-
-/// A change must be so many times its standard error: with a thousand comparisons, one in some hundreds by chance.
-const ERRORS: f64 = 3.0;
-/// And so large: below that, where the code lies in memory moves times as much.
-const FLOOR: f64 = 0.02;
+use super::stats::geometric_mean;
 
 /// A case and an engine that both records have.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,8 +17,8 @@ pub struct Change {
 /// How a result changed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum What {
-    /// The new time over the old, and the standard error of that.
-    Time { ratio: f64, error: f64 },
+    /// The new time over the old.
+    Time(Ratio),
     /// It is no longer, or was not, verified and timed.
     Status { old: Status, new: Status },
 }
@@ -47,7 +43,7 @@ impl What {
     fn is_real(&self) -> bool {
         match *self {
             Self::Status { old, new } => old != new,
-            Self::Time { ratio, error } => (ratio - 1.0).abs() > (ERRORS * error).max(FLOOR),
+            Self::Time(ratio) => ratio.is_real(),
         }
     }
 }
@@ -58,10 +54,10 @@ impl Diff {
         let mut ratios: Vec<(String, Vec<f64>)> = Vec::new();
         for (case, before, after) in pairs(old, new) {
             let what = compare(before, after);
-            if let What::Time { ratio, .. } = what {
+            if let What::Time(ratio) = what {
                 match ratios.iter_mut().find(|(engine, _)| *engine == after.engine) {
-                    Some((_, list)) => list.push(ratio),
-                    None => ratios.push((after.engine.clone(), vec![ratio])),
+                    Some((_, list)) => list.push(ratio.value),
+                    None => ratios.push((after.engine.clone(), vec![ratio.value])),
                 }
             }
             if what.is_real() {
@@ -86,9 +82,9 @@ impl Diff {
         }
         for Change { case, engine, what } in &self.changes {
             let _ = match what {
-                What::Time { ratio, error } => {
-                    let word = if *ratio < 1.0 { "faster" } else { "slower" };
-                    let percent = (ratio - 1.0) * 100.0;
+                What::Time(Ratio { value, error }) => {
+                    let word = if *value < 1.0 { "faster" } else { "slower" };
+                    let percent = (value - 1.0) * 100.0;
                     writeln!(text, "{word}  {percent:+6.1} % ± {:.1}  {engine}  {case}", error * 100.0)
                 }
                 What::Status { old, new } => writeln!(text, "{old:?} → {new:?}  {engine}  {case}"),
@@ -107,7 +103,7 @@ impl Diff {
 
 fn size(what: &What) -> f64 {
     match what {
-        What::Time { ratio, .. } => ratio.ln().abs(),
+        What::Time(ratio) => ratio.value.ln().abs(),
         What::Status { .. } => f64::INFINITY,
     }
 }
@@ -123,20 +119,7 @@ fn pairs<'a>(
 }
 
 fn compare(old: &ResultRecord, new: &ResultRecord) -> What {
-    if let (Some(before), Some(after)) = (rounds(old), rounds(new)) {
-        let (old_median, new_median) = (median(&before).unwrap_or(1.0), median(&after).unwrap_or(1.0));
-        let relative = |rounds: &[f64], median: f64| median_error(rounds).unwrap_or(0.0) / median;
-        let error = relative(&before, old_median).hypot(relative(&after, new_median));
-        return What::Time { ratio: new_median / old_median, error };
-    }
-    What::Status { old: old.status, new: new.status }
-}
-
-/// The median of each round of a result that was verified and timed.
-fn rounds(result: &ResultRecord) -> Option<Vec<f64>> {
-    let of_round = |round: &Vec<u64>| median(&round.iter().map(|&ns| ns as f64).collect::<Vec<_>>());
-    let medians: Vec<f64> = result.rounds_ns.iter().filter_map(of_round).collect();
-    (result.status == Status::Timed && !medians.is_empty()).then_some(medians)
+    Ratio::of(new, old).map_or(What::Status { old: old.status, new: new.status }, What::Time)
 }
 
 fn warnings(old: &Record, new: &Record) -> Vec<String> {

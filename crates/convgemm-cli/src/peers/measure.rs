@@ -13,14 +13,14 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use super::cases::{Case, NAME};
 use super::check::{self, Turns};
 use super::contestant::Contestant;
+use super::pace::Pace;
 use super::probe::Probe;
 use super::record::{CaseRecord, ResultRecord, Settings, Status};
 use super::worker::Failure;
 
-/// Runs of a turn that count: more only make the file larger.
-pub const MOST_RUNS: usize = 10;
-/// Rounds that even the slowest engine has.
-const FEWEST_ROUNDS: usize = 3;
+/// A turn was disturbed if the engine waited for a processor longer than this part of it, and than a moment.
+const WAITED: f64 = 0.05;
+const MOMENT: Duration = Duration::from_micros(500);
 /// How an engine's error begins when it says that it cannot do a case.
 const UNSUPPORTED: &str = "unsupported";
 
@@ -31,9 +31,21 @@ pub struct Interrupted;
 struct Entry {
     result: ResultRecord,
     turns: Turns,
-    /// Runs of a turn that count, and rounds that it takes part in.
-    runs: usize,
-    rounds: usize,
+    pace: Pace,
+}
+
+/// What a worker says of some runs, and how long it took.
+struct Timed {
+    seconds: Vec<f64>,
+    wall: Duration,
+    /// Of that, for how long each of its threads was kept from computing.
+    waited: Duration,
+}
+
+impl Timed {
+    fn is_disturbed(&self) -> bool {
+        self.waited > self.wall.mul_f64(WAITED).max(MOMENT)
+    }
 }
 
 /// Measures a case with all contestants. Files are made in `folder`.
@@ -77,15 +89,18 @@ impl Bench<'_> {
             contestant.sleep();
         }
         let mut random = ChaCha8Rng::seed_from_u64(self.settings.seed);
-        for round in 0..self.settings.rounds {
-            for i in shuffled(entries.len(), &mut random) {
-                let (entry, contestant) = (&mut entries[i], &mut contestants[i]);
-                if entry.result.status == Status::Timed && round < entry.rounds {
-                    let turn = self.turn(entry, contestant);
-                    entry.settle(turn)?;
-                    contestant.sleep();
-                }
-            }
+        let rounds = entries.iter().map(|entry| entry.pace.rounds).max().unwrap_or(0);
+        for round in 0..rounds {
+            let order = shuffled(entries.len(), &mut random);
+            self.round((&mut entries, contestants), &order, |entry| entry.pace.has_turn(round, rounds))?;
+        }
+        // Disturbed turns are made up for, unless they are the rule, and would be again.
+        for _ in 0..self.settings.rounds.div_ceil(2) {
+            let order = shuffled(entries.len(), &mut random);
+            self.round((&mut entries, contestants), &order, |entry| {
+                let (quiet, disturbed) = (entry.result.rounds_ns.len(), entry.result.disturbed_ns.len());
+                quiet < entry.pace.rounds && disturbed <= quiet
+            })?;
         }
         for (entry, contestant) in entries.iter_mut().zip(contestants) {
             if entry.result.status == Status::Timed {
@@ -100,10 +115,28 @@ impl Bench<'_> {
         Ok(entries.into_iter().map(|entry| entry.result).collect())
     }
 
+    /// A turn for each engine that is still in the case and that `has_turn` names.
+    fn round(
+        &self,
+        (entries, contestants): (&mut [Entry], &mut [Contestant]),
+        order: &[usize],
+        has_turn: impl Fn(&Entry) -> bool,
+    ) -> Result<(), Interrupted> {
+        for &i in order {
+            let (entry, contestant) = (&mut entries[i], &mut contestants[i]);
+            if entry.result.status == Status::Timed && has_turn(entry) {
+                let turn = self.turn(entry, contestant);
+                entry.settle(turn)?;
+                contestant.sleep();
+            }
+        }
+        Ok(())
+    }
+
     /// Has an engine prepare the case, verifies its result, and finds out how long it takes.
     fn enter(&self, contestant: &mut Contestant) -> Result<Entry, Interrupted> {
         let result = ResultRecord::new(&contestant.spec.label, Status::Timed, None);
-        let mut entry = Entry { result, turns: Turns::default(), runs: 1, rounds: self.settings.rounds };
+        let mut entry = Entry { result, turns: Turns::default(), pace: Pace::of(1.0, self.settings) };
         let entered = self.prepare(&mut entry, contestant);
         entry.settle(entered)?;
         Ok(entry)
@@ -121,32 +154,32 @@ impl Bench<'_> {
             other => return Err(Trouble::unexpected(&other)),
         }
         // The first run may be slow in its own way, the second says how long one takes.
-        let (seconds, _) = self.time(contestant, 2)?;
-        let one = seconds.iter().copied().fold(f64::INFINITY, f64::min).max(1e-9);
+        let first = self.time(contestant, 2)?;
+        let one = first.seconds.iter().copied().fold(f64::INFINITY, f64::min).max(1e-9);
         self.verify(entry, contestant)?;
-        let turn = Duration::from_millis(self.settings.turn_ms).as_secs_f64();
-        entry.runs = ((turn / one) as usize).clamp(1, MOST_RUNS);
-        let limit = Duration::from_millis(self.settings.limit_ms).as_secs_f64();
-        let rounds = limit / (one * (entry.runs + 1) as f64);
-        entry.rounds = (rounds as usize).clamp(FEWEST_ROUNDS.min(self.settings.rounds), self.settings.rounds);
+        entry.pace = Pace::of(one, self.settings);
         Ok(())
     }
 
-    /// One turn. Its first run, in caches that another engine filled, does not count.
     fn turn(&self, entry: &mut Entry, contestant: &mut Contestant) -> Result<(), Trouble> {
-        let runs = entry.runs + 1;
-        let (seconds, wall) = self.time(contestant, runs)?;
-        entry.turns.add(&seconds, runs, wall).map_err(|note| Trouble::is(Status::Suspect, note))?;
-        entry.result.add_round(&seconds[1..]);
+        let Pace { warm_ups, runs, .. } = entry.pace;
+        let timed = self.time(contestant, warm_ups + runs)?;
+        let believed = entry.turns.add(&timed.seconds, warm_ups + runs, timed.wall);
+        believed.map_err(|note| Trouble::is(Status::Suspect, note))?;
+        entry.result.add_round(&timed.seconds[warm_ups..], timed.is_disturbed());
         Ok(())
     }
 
-    fn time(&self, contestant: &mut Contestant, runs: usize) -> Result<(Vec<f64>, Duration), Trouble> {
+    fn time(&self, contestant: &mut Contestant, runs: usize) -> Result<Timed, Trouble> {
         // A question that asks for nothing: the worker is awake when the clock starts.
         contestant.ask(&Request::Hello {})?;
-        let start = Instant::now();
+        let (before, start) = (contestant.waited(), Instant::now());
         match contestant.ask(&Request::Time { case: NAME.into(), runs })? {
-            Answer::Timed { seconds, .. } => Ok((seconds, start.elapsed())),
+            Answer::Timed { seconds, .. } => {
+                let wall = start.elapsed();
+                let waited = contestant.waited().saturating_sub(before).div_f64(self.settings.threads as f64);
+                Ok(Timed { seconds, wall, waited })
+            }
             other => Err(Trouble::unexpected(&other)),
         }
     }

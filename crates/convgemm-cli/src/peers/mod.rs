@@ -12,7 +12,9 @@ mod diff;
 mod interrupt;
 mod machine;
 mod measure;
+mod noise;
 mod overview;
+mod pace;
 mod probe;
 mod record;
 mod registry;
@@ -20,6 +22,8 @@ mod session;
 mod show;
 mod stats;
 mod summary;
+mod waiting;
+mod wording;
 mod worker;
 
 use std::path::PathBuf;
@@ -73,7 +77,7 @@ pub struct CompareArgs {
     /// Threads of each engine
     #[arg(long, value_name = "N", default_value_t = 1)]
     threads: usize,
-    /// Rounds in which every engine has a turn
+    /// Rounds in which every engine has a turn; up to twice as many where turns are short
     #[arg(long, value_name = "N", default_value_t = 9)]
     rounds: usize,
     /// Milliseconds of a turn, of one run at least

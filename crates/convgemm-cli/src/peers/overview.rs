@@ -6,18 +6,14 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 
 use super::record::Record;
-use super::show::threads;
 use super::summary::{Summary, summaries};
+use super::wording::{BOUNDS, threads};
 use crate::atomic::Output;
 use crate::output::seconds;
 
 /// Between these lines of a document the text is replaced.
 const BEGIN: &str = "<!-- convgemm compare: begin -->";
 const END: &str = "<!-- convgemm compare: end -->";
-
-/// What a bound is.
-pub const BOUNDS: &str = "A bound is the dense products of the layers' sizes alone, on matrices that are there already; \
-    Winograd, which needs fewer of them, may be faster. ";
 
 /// A table of networks: the time of all layers, and its ratio to ours. Where an engine does not do all layers,
 /// only the geometric mean of the ratios of those that it does.

@@ -16,6 +16,9 @@ use crate::atomic::Output;
 /// Changes when older files can no longer be read.
 pub const FORMAT: u32 = 1;
 
+/// Rounds that even the slowest engine has, and that count even if they were disturbed.
+pub const FEWEST_ROUNDS: usize = 3;
+
 /// A comparison, whole or as far as it came.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -36,9 +39,9 @@ pub struct Record {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     pub threads: usize,
-    /// Rounds in which every engine has a turn.
+    /// Rounds in which every engine has a turn, more where turns are short.
     pub rounds: usize,
-    /// A turn has as many runs as fit into this time, at least one, at most [`super::measure::MOST_RUNS`].
+    /// A turn has as many runs as fit into this time, at least one, at most [`super::pace::MOST_RUNS`].
     pub turn_ms: u64,
     /// An engine for which all rounds would take longer has fewer of them.
     pub limit_ms: u64,
@@ -127,6 +130,9 @@ pub struct ResultRecord {
     /// Every sample, a list for each round.
     #[serde(default)]
     pub rounds_ns: Vec<Vec<u64>>,
+    /// The same of rounds in which something else had the engine's processor.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disturbed_ns: Vec<Vec<u64>>,
 }
 
 impl ResultRecord {
@@ -145,17 +151,32 @@ impl ResultRecord {
             min_ns: None,
             mad_ns: None,
             rounds_ns: Vec::new(),
+            disturbed_ns: Vec::new(),
         }
     }
 
     /// Adds the samples of a round, in seconds.
-    pub fn add_round(&mut self, seconds: &[f64]) {
-        self.rounds_ns.push(seconds.iter().map(|seconds| (seconds * 1e9).round() as u64).collect());
+    pub fn add_round(&mut self, seconds: &[f64], is_disturbed: bool) {
+        let rounds = if is_disturbed { &mut self.disturbed_ns } else { &mut self.rounds_ns };
+        rounds.push(seconds.iter().map(|seconds| (seconds * 1e9).round() as u64).collect());
     }
 
-    /// Computes the statistics of all samples.
+    /// Whether so few rounds were quiet that the others have to count, too.
+    pub fn counts_disturbed(&self) -> bool {
+        self.rounds_ns.len() < FEWEST_ROUNDS && !self.disturbed_ns.is_empty()
+    }
+
+    /// The samples that count, a list for each round. Of a disturbed one that is the fastest: where another process has
+    /// the processor every other 4 ms, a run of 2 ms takes 2 ms or 6, and which of them more often is luck.
+    pub fn counted(&self) -> impl Iterator<Item = Vec<f64>> {
+        let disturbed = if self.counts_disturbed() { self.disturbed_ns.as_slice() } else { &[] };
+        let quiet = self.rounds_ns.iter().map(|round| round.iter().map(|&ns| ns as f64).collect());
+        quiet.chain(disturbed.iter().map(|round| round.iter().min().map(|&ns| ns as f64).into_iter().collect()))
+    }
+
+    /// Computes the statistics of all samples that count.
     pub fn summarise(&mut self) {
-        let samples: Vec<f64> = self.rounds_ns.iter().flatten().map(|&ns| ns as f64).collect();
+        let samples: Vec<f64> = self.counted().flatten().collect();
         let stats = Stats::of(&samples);
         self.median_ns = stats.map(|stats| stats.median);
         self.min_ns = stats.map(|stats| stats.min);
@@ -328,12 +349,23 @@ pub mod tests {
     #[test]
     fn statistics_are_those_of_all_rounds_and_only_a_verified_result_has_a_time() {
         let mut result = ResultRecord::new("a", Status::Timed, None);
-        result.add_round(&[1e-6, 3e-6]);
-        result.add_round(&[2e-6]);
+        result.add_round(&[1e-6, 3e-6], false);
+        result.add_round(&[2e-6], false);
         result.summarise();
         assert_eq!((result.median_ns, result.min_ns, result.mad_ns), (Some(2000.0), Some(1000.0), Some(1000.0)));
         assert_eq!(result.seconds(), Some(2e-6));
         result.status = Status::Suspect;
         assert_eq!(result.seconds(), None);
+    }
+
+    #[test]
+    fn disturbed_rounds_count_only_where_there_are_too_few_others() {
+        let mut result = timed("a", &[1000, 1002]);
+        result.add_round(&[9e-6, 1.003e-6, 7e-6], true);
+        result.summarise();
+        assert_eq!((result.counts_disturbed(), result.median_ns), (true, Some(1002.0)));
+        result.add_round(&[1.001e-6], false);
+        result.summarise();
+        assert_eq!((result.counts_disturbed(), result.median_ns), (false, Some(1001.0)));
     }
 }

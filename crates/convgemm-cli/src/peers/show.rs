@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use super::overview::BOUNDS;
+use super::noise::{ERRORS, FLOOR};
 use super::record::{Record, Status};
 use super::summary::{Cell, Row, Summary, summaries};
+use super::wording::{BOUNDS, threads};
 use crate::output::seconds;
 
 /// How a record is shown.
@@ -47,13 +48,6 @@ fn tables(record: &Record, markdown: bool) -> String {
     text
 }
 
-pub fn threads(record: &Record) -> String {
-    match record.settings.threads {
-        1 => "1 thread".to_owned(),
-        n => format!("{n} threads"),
-    }
-}
-
 fn table(summary: &Summary, markdown: bool) -> String {
     let mut table = Table::new();
     table.load_preset(if markdown { presets::ASCII_MARKDOWN } else { presets::UTF8_BORDERS_ONLY });
@@ -80,7 +74,8 @@ fn cells(summary: &Summary, row: &Row) -> Vec<String> {
     let speeds = row.cells.iter().map(|&cell| speed(cell, row.flops));
     let best = row.best.map_or_else(String::new, |(engine, _)| summary.engines[engine].clone());
     let percent = |share: Option<f64>| share.map_or_else(String::new, |share| format!("{:.0}", share * 100.0));
-    let ratio = row.ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}"));
+    let about = if row.is_noise { "~" } else { "" };
+    let ratio = row.ratio.map_or_else(String::new, |ratio| format!("{about}{ratio:.2}"));
     let layer = if row.layer == row.notation { row.layer.clone() } else { format!("{} {}", row.layer, row.notation) };
     let first = [layer, row.count.to_string(), time].into_iter();
     first.chain(speeds).chain([best, ratio, percent(row.of_peak), percent(row.of_roofline)]).collect()
@@ -104,6 +99,13 @@ fn speed(cell: Cell, flops: f64) -> String {
 fn closing(summary: &Summary) -> String {
     let ours = summary.engines.first().map_or("", String::as_str);
     let mut lines = vec!["Numbers are GFLOP/s by the definition. Ratio: the best peer's time over ours.".to_owned()];
+    let within = summary.rows.iter().filter(|row| row.is_noise).count();
+    if within > 0 {
+        let (layers, floor) = (summary.rows.len(), FLOOR * 100.0);
+        lines.push(format!(
+            "~ is a ratio that noise explains, {within} of {layers}: not {ERRORS} standard errors of its rounds from 1, or not {floor} %."
+        ));
+    }
     if summary.bounds {
         lines.push(BOUNDS.trim_end().to_owned());
     }
@@ -176,6 +178,7 @@ fn quiet(record: &Record) -> String {
     };
     let ((low, high), (slow, fast), (least, most)) = (range(&peaks), range(&copies), range(&loads));
     let busy = record.settings.threads as f64 + OTHERS;
+    let waits = waits(record);
     let disturbed = peaks.iter().zip(&loads).filter(|&(&peak, &load)| peak < QUIET * high || load > busy).count();
     let verdict = match disturbed {
         0 => "the machine was quiet".to_owned(),
@@ -183,8 +186,23 @@ fn quiet(record: &Record) -> String {
     };
     format!(
         "Probes: multiply-adds {low:.0} to {high:.0} GFLOP/s, copies {slow:.0} to {fast:.0} GB/s, load {least:.1} to {most:.1}; \
-         {verdict}."
+         {waits}{verdict}."
     )
+}
+
+/// Of the turns that were disturbed, which a short probe between two cases may not see.
+fn waits(record: &Record) -> String {
+    let results = || record.cases.iter().flat_map(|case| &case.results);
+    let disturbed: usize = results().map(|result| result.disturbed_ns.len()).sum();
+    if disturbed == 0 {
+        return String::new();
+    }
+    let turns = disturbed + results().map(|result| result.rounds_ns.len()).sum::<usize>();
+    let counting = match results().filter(|result| result.counts_disturbed()).count() {
+        0 => "do not count".to_owned(),
+        n => format!("do not count but for their fastest run in {n} results, which have too few others"),
+    };
+    format!("{disturbed} of {turns} turns, in which an engine had to wait for its processor, {counting}; ")
 }
 
 #[cfg(test)]
@@ -229,5 +247,20 @@ mod tests {
         assert!(show(&record, Format::Table).unwrap().contains("disturbed at 1 of 2"));
         record.probes[0].load = 4.0;
         assert!(show(&record, Format::Table).unwrap().contains("disturbed at 2 of 2"));
+    }
+
+    #[test]
+    fn turns_that_had_to_wait_are_told_and_ratios_within_noise_are_marked() {
+        let mut record =
+            record(&[("a", false), ("b", false)], vec![vec![timed("a", &[1000; 3]), timed("b", &[1010; 3])]]);
+        let text = show(&record, Format::Markdown).unwrap();
+        assert!(
+            text.contains("~1.01") && text.contains("noise explains, 1 of 1:") && !text.contains("turns"),
+            "{text}"
+        );
+        record.cases[0].results[0].disturbed_ns = vec![vec![9000]; 2];
+        assert!(show(&record, Format::Table).unwrap().contains("2 of 8 turns, in which"));
+        record.cases[0].results[0].rounds_ns.pop();
+        assert!(show(&record, Format::Table).unwrap().contains("fastest run in 1 results, which"));
     }
 }

@@ -2,6 +2,7 @@
 
 use convgemm_suites::Op;
 
+use super::noise::Ratio;
 use super::record::{CaseRecord, EngineRecord, Record, ResultRecord, Status};
 use super::stats::geometric_mean;
 
@@ -40,6 +41,8 @@ pub struct Row {
     pub best: Option<(usize, f64)>,
     /// The best peer's time over ours: above 1 we are faster.
     pub ratio: Option<f64>,
+    /// Whether that is no further from 1 than noise explains.
+    pub is_noise: bool,
     /// Our speed over the peak of multiply-adds; Winograd, which needs fewer, may be above 1.
     pub of_peak: Option<f64>,
     /// The roofline's time over ours.
@@ -90,6 +93,8 @@ fn summary(record: &Record, cases: &[&CaseRecord]) -> Summary {
         let ours = cells.first().and_then(|cell| cell.seconds());
         let timed = peers.iter().filter_map(|&i| Some((i, cells[i].seconds()?)));
         let best = timed.min_by(|a, b| a.1.total_cmp(&b.1));
+        let of_engine = |i: usize| case.result(&record.engines.get(i)?.label);
+        let against_best = best.and_then(|(i, _)| Ratio::of(of_engine(i)?, of_engine(0)?));
         Row {
             layer: case.layer.clone(),
             notation: case.notation.clone(),
@@ -97,6 +102,7 @@ fn summary(record: &Record, cases: &[&CaseRecord]) -> Summary {
             flops: case.flops,
             best,
             ratio: best.zip(ours).map(|((_, best), ours)| best / ours),
+            is_noise: against_best.is_some_and(|ratio| !ratio.is_real()),
             of_peak: ours.map(|ours| case.flops / ours / peak),
             of_roofline: ours.map(|ours| case.roofline_ns as f64 / 1e9 / ours),
             cells,
@@ -145,7 +151,7 @@ mod tests {
         let results = vec![timed("convgemm", &[1000]), timed("a", &[1500]), liar, timed("gemm", &[500])];
         let found = &summaries(&record(&engines, vec![results]))[0];
         let row = &found.rows[0];
-        assert_eq!(row.best, Some((1, 1.5e-6)));
+        assert_eq!((row.best, row.is_noise), (Some((1, 1.5e-6)), false));
         assert!((row.ratio.unwrap() - 1.5).abs() < 1e-9);
         assert_eq!(row.cells[2], Cell::No(Status::Suspect));
     }
@@ -164,9 +170,9 @@ mod tests {
 
     #[test]
     fn without_peers_the_others_are_held_against_the_first() {
-        let results = vec![timed("convgemm", &[1000]), timed("convgemm#2", &[1020])];
+        let results = vec![timed("convgemm", &[1000]), timed("convgemm#2", &[1010])];
         let found = &summaries(&record(&[("convgemm", false), ("convgemm#2", false)], vec![results]))[0];
-        assert!((found.best_mean.unwrap() - 1.02).abs() < 1e-9);
+        assert!((found.best_mean.unwrap() - 1.01).abs() < 1e-9 && found.rows[0].is_noise);
     }
 
     #[test]

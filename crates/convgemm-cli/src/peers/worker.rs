@@ -13,6 +13,7 @@ use convgemm_protocol::{Answer, Request};
 
 use super::interrupt::Interrupt;
 use super::registry::Spec;
+use super::waiting;
 
 /// Longest answer that is read: a line without end must not take all memory.
 const LONGEST_ANSWER: u64 = 16 << 20;
@@ -104,6 +105,11 @@ impl Worker {
             Ok(answer) => Ok(answer),
             Err(_) => Err(Failure::Garbled(String::from_utf8_lossy(&answer[..answer.len().min(200)]).into_owned())),
         }
+    }
+
+    /// How long it was kept from computing since it was started.
+    pub fn waited(&self) -> Duration {
+        waiting::waited(self.child.id())
     }
 
     /// Stops the process until it is asked again.

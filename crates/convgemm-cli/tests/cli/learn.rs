@@ -61,6 +61,7 @@ fn pairs_that_cannot_be_are_refused_with_the_reason() {
     refused(&["flat.png", "x.png", "--size", "3x3", "--method", "descent"], "constant");
     refused(&["x.png", "x.png", "--size", "3"], "as in 3x3");
     refused(&["x.png", "x.png", "--size", "0x3"], "as in 3x3");
+    refused(&["x.png", "x.png", "--size", "-3x3"], "invalid value '-3x3' for '--size <SIZE>': not rows and columns");
     refused(&["nowhere.png", "x.png", "--size", "3x3"], "nowhere.png");
     refused(&["volume.npy", "x.png", "--size", "3x3"], "it has 4 axes");
     refused(&["x.png", "x.png", "--size", "3x3", "--plot", "p.svg"], "--method descent");

@@ -2,6 +2,11 @@
 
 use std::process::{Command, Stdio};
 
+#[cfg(unix)]
+use ndarray::Array4;
+
+#[cfg(unix)]
+use crate::support::noisy_gray;
 use crate::support::{Folder, PROGRAM};
 
 #[test]
@@ -42,6 +47,28 @@ fn without_a_command_the_help_is_shown_as_an_error() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("Usage: convgemm <COMMAND>"));
     Folder::new().refused(&["paint"], "unrecognized subcommand 'paint'");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_said_of_a_result_on_standard_output_goes_to_standard_error() {
+    let folder = Folder::new();
+    folder.save_gray("x.png", &noisy_gray(6, 7, 1));
+    folder.save_npy("x.npy", &Array4::<f32>::ones((1, 1, 3, 3)));
+    let filter = ["filter", "x.png", "-k", "box:3", "-o"];
+    let run = ["run", "--input", "x.npy", "--weight", "x.npy", "-o"];
+    for (command, file, said) in [(&filter[..], "y.png", "by "), (&run, "y.npy", "f32 [1, 1, 1, 1]")] {
+        folder.ok(&[command, &[file]].concat());
+        let expected = std::fs::read(folder.path(file)).unwrap();
+        for name in ["/dev/stdout", "/dev/fd/1"] {
+            for (more, said) in [(&[][..], said), (&["--json"], "\"seconds\":")] {
+                let output = folder.output(&[command, &[name], more].concat());
+                assert_eq!((output.status.code(), &output.stdout), (Some(0), &expected), "{command:?} {name}");
+                let line = String::from_utf8(output.stderr).unwrap();
+                assert!(line.contains(said) && line.lines().count() == 1, "{line}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -43,8 +43,9 @@ fn honest_workers_are_verified_and_timed_with_all_their_samples() {
         let found = result(&record, 0, engine);
         assert_eq!(found["status"], "timed", "{found}");
         assert!(found["error_max"].as_f64().unwrap() < 1e-5);
-        let rounds = found["rounds_ns"].as_array().unwrap();
-        assert_eq!(rounds.len(), 3);
+        let rounds = |kind: &str| found[kind].as_array().map_or(0, Vec::len);
+        // Of so small a layer twice as many as were asked for, and more if some were disturbed.
+        assert!((6..=8).contains(&(rounds("rounds_ns") + rounds("disturbed_ns"))), "{found}");
         assert!(found["min_ns"].as_f64().unwrap() <= found["median_ns"].as_f64().unwrap());
     }
     assert!(record["probes"].as_array().unwrap().len() >= 2 && record["probes"][0]["copy_gb_per_second"].is_f64());
