@@ -136,6 +136,8 @@ struct Report {
     patch_matrix_bytes: f64,
     workspace_bytes_per_thread: usize,
     workspace_bytes: usize,
+    /// Of a run on one thread.
+    predicted_seconds: f64,
     threads: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     matrices: Option<Vec<Matrices>>,
@@ -209,6 +211,7 @@ impl ExplainArgs {
             patch_matrix_bytes: e.patch_matrix_bytes,
             workspace_bytes_per_thread: e.workspace_bytes_per_thread,
             workspace_bytes: e.workspace_bytes,
+            predicted_seconds: e.predicted_seconds,
             threads: rayon::current_num_threads(),
             matrices,
         })
@@ -304,6 +307,7 @@ impl Report {
              patch matrix  {} an image, if it were stored whole\n\
              workspace     {per_thread} a thread, {} in all ({} threads)\n\
              algorithm     {}: {}\n\
+             time          about {} on one thread\n\
              backend       {}\n",
             flops(self.flops),
             bytes(self.tensor_bytes),
@@ -312,6 +316,7 @@ impl Report {
             self.threads,
             self.algorithm,
             self.reason,
+            output::seconds(self.predicted_seconds),
             self.backend,
         );
         let groups = self.matrices.as_deref().unwrap_or_default();

@@ -23,12 +23,15 @@ fn the_first_layer_of_a_resnet_is_explained() {
         "work          236 MFLOP",
         "patch matrix  7.03 MiB an image",
         "algorithm     fused: ",
+        "time          about ",
     ] {
         assert!(text.contains(line), "'{line}' is not in:\n{text}");
     }
     let json = explain_json(&args);
     assert_eq!(json["output"], json!([1, 64, 112, 112]));
     assert_eq!((&json["m"], &json["k"], &json["n"]), (&json!(64), &json!(147), &json!(12544)));
+    let predicted = json["predicted_seconds"].as_f64().unwrap();
+    assert!((1e-5..10.0).contains(&predicted), "{predicted}");
     assert_eq!(json["flops"], json!(2.0 * 64.0 * 147.0 * 12544.0));
     assert_eq!(json["patch_matrix_bytes"], json!(4.0 * 147.0 * 12544.0));
     assert_eq!(json["tensor_bytes"], json!(4.0 * (3 * 224 * 224 + 64 * 147 + 64 * 12544) as f64));
