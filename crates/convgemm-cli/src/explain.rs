@@ -16,16 +16,20 @@ use crate::case::{Axes, Case, Visitor, dispatch, for_axes};
 use crate::engine;
 use crate::npy::{AnyArray, Scalar, is_array};
 use crate::output::{self, bytes, flops, matrix, print, print_json};
+use crate::tune::{Measured, tune};
 
 /// Show what a convolution is as a matrix multiplication, and what it costs
 ///
 /// Give shapes, or NumPy files of which the shapes are taken. With --matrix, small convolutions are
 /// written out: the kernels as row vectors, the patch matrix of the first image (one row a kernel cell,
 /// one column a window) and their product. Where only a shape is given, the cells count 0, 1, 2, ….
+/// With --tune, the algorithms that can do it are timed on random numbers, in a third of a second or a
+/// little more; `--algorithm` then names the fastest to other commands.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   convgemm explain --input 1,3,224,224 --weight 64,3,7,7 --stride 2 --padding 3
-  convgemm explain --input 1,1,3,3 --weight 1,1,2,2 --matrix")]
+  convgemm explain --input 1,1,3,3 --weight 1,1,2,2 --matrix
+  convgemm explain --input 1,64,56,56 --weight 64,64,3,3 --padding same --threads 1 --tune")]
 pub struct ExplainArgs {
     /// What is computed
     #[arg(long, value_enum, value_name = "OP", default_value = "conv")]
@@ -46,6 +50,10 @@ pub struct ExplainArgs {
     /// Write out the matrices of a small convolution
     #[arg(long)]
     matrix: bool,
+
+    /// Measure the algorithms that can do it
+    #[arg(long)]
+    tune: bool,
 
     /// Print as JSON
     #[arg(long)]
@@ -140,6 +148,8 @@ struct Report {
     predicted_seconds: f64,
     threads: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
+    tuning: Option<Measured>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     matrices: Option<Vec<Matrices>>,
 }
 
@@ -192,6 +202,7 @@ impl ExplainArgs {
         } else {
             None
         };
+        let tuning = self.tune.then(|| tune(&case)).transpose()?;
         let e = explanation;
         Ok(Report {
             op,
@@ -213,6 +224,7 @@ impl ExplainArgs {
             workspace_bytes: e.workspace_bytes,
             predicted_seconds: e.predicted_seconds,
             threads: rayon::current_num_threads(),
+            tuning,
             matrices,
         })
     }
@@ -319,6 +331,9 @@ impl Report {
             output::seconds(self.predicted_seconds),
             self.backend,
         );
+        if let Some(tuning) = &self.tuning {
+            out += &tuning.text(self.threads);
+        }
         let groups = self.matrices.as_deref().unwrap_or_default();
         for (number, group) in groups.iter().enumerate() {
             let of = if groups.len() > 1 { format!(" of group {number}") } else { String::new() };

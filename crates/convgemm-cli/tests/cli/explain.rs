@@ -111,6 +111,24 @@ fn an_algorithm_that_is_asked_for_is_the_one_explained() {
 }
 
 #[test]
+fn the_algorithms_that_can_do_it_are_measured_where_that_is_asked_for() {
+    let args = ["--input", "1,16,14,14", "--weight", "16,16,3,3", "--padding", "same", "--threads", "1", "--tune"];
+    let json = explain_json(&args);
+    let candidates = json["tuning"]["candidates"].as_array().unwrap();
+    assert_eq!(json["tuning"]["fastest"], candidates[0]["algorithm"]);
+    let named = |name: &str| candidates.iter().find(|candidate| candidate["algorithm"] == name);
+    assert!(named("winograd-f4").is_some() && named("pointwise").is_none() && named("auto").is_none(), "{json}");
+    assert!(candidates[0]["measured_seconds"].as_f64().unwrap() > 0.0);
+    assert!(candidates.iter().all(|candidate| candidate["predicted_seconds"].as_f64().unwrap() > 0.0), "{json}");
+    let text = explain(&args);
+    assert!(text.contains("candidate       predicted (1 thread)     measured (1 thread)\n"), "{text}");
+    assert!(text.lines().any(|line| line.starts_with("winograd-f4 ")), "{text}");
+    assert!(explain_json(&args[..args.len() - 1])["tuning"].is_null());
+    let strict = explain_json(&[&args[..], &["--numerics", "strict", "--op", "conv-transpose"]].concat());
+    assert!(!strict["tuning"].to_string().contains("winograd"), "{strict}");
+}
+
+#[test]
 fn shapes_too_large_for_any_data_are_explained() {
     let json = explain_json(&["--input", "4096,64,4096,4096", "--weight", "64,64,3,3", "--padding", "same"]);
     assert_eq!(json["output"], json!([4096, 64, 4096, 4096]));
