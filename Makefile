@@ -6,7 +6,7 @@ CONVGEMM := $(CARGO) run --quiet --release -p convgemm-cli --features $(FEATURES
 PICTURE := assets/grace_hopper.jpg
 DEMO := target/demo
 
-.PHONY: run test test-peers bench exercises peers compare setup lint docs
+.PHONY: run test test-peers valgrind bench exercises peers compare setup lint docs
 
 run: setup
 	@mkdir -p $(DEMO)
@@ -25,6 +25,10 @@ test: setup
 # Builds the engines in Rust and the small ones in Python, and holds each of them against the oracle.
 test-peers: setup
 	scripts/test-peers.sh
+
+# A sample of the tests under valgrind, which is installed where it is missing.
+valgrind:
+	scripts/valgrind.sh
 
 bench: setup
 	$(CARGO) bench -p convgemm --features $(FEATURES)

@@ -19,6 +19,7 @@
 //! | operations | [`conv`], [`conv_transpose`], [`unfold`], [`fold`], [`correlate2d`], [`convolve2d`] |
 //! | gradients | [`conv_input_grad`], [`conv_weight_grad`], [`conv_bias_grad`], and those of the transposed convolution |
 //! | for repeated calls | [`ConvPlan`], [`WeightGradPlan`]; every function also as `…_into` |
+//! | the fastest algorithm by measurement | [`Tuning`] |
 //! | layers and training | [`nn`]; a kernel from examples: [`learn`] |
 //! | kernels | [`stencil`]: by name, derivatives of any order, separable; [`toeplitz`]: as one matrix |
 //! | options | [`ConvOptions`]: stride, [`Padding`], [`PadMode`], dilation, groups, [`Activation`], [`Algorithm`] |
@@ -66,6 +67,7 @@ mod rank;
 mod simd;
 pub mod stencil;
 mod toeplitz;
+mod tune;
 
 pub use element::Element;
 pub use error::{Error, Result};
@@ -76,6 +78,7 @@ pub use options::{Activation, Algorithm, Backend, ConvOptions, Numerics, PadMode
 pub use plan::{ConvPlan, Explanation, WeightGradPlan};
 pub use rank::{Rank, Shape, Tensor, TensorRef};
 pub use toeplitz::{TOEPLITZ_LIMIT, toeplitz};
+pub use tune::{Timing, Tuning};
 
 /// The examples of the README are compiled and run as tests.
 #[cfg(doctest)]

@@ -6,7 +6,7 @@
 #![allow(unsafe_code)]
 
 use std::any::Any;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use gemm_common::microkernel::MicroKernelFn;
 use ndarray::ArrayViewMut2;
@@ -24,6 +24,8 @@ pub(crate) struct Kernel<T: 'static> {
     table: Vec<&'static [MicroKernelFn<T>]>,
     /// The instruction set, for people.
     pub isa: &'static str,
+    /// What [`rate`](Self::rate) has measured.
+    pub(super) rate: OnceLock<f64>,
 }
 
 /// The operands of one tile: `k` steps, each of `lanes` left values and `columns` right values.
@@ -117,7 +119,7 @@ impl<T: Element> Kernel<T> {
 /// The kernels of one module of the `gemm` family, as slices.
 macro_rules! kernel {
     ($isa:literal, $vector:expr, $table:path) => {
-        Kernel { vector: $vector, table: $table.iter().map(|row| &row[..]).collect(), isa: $isa }
+        Kernel { vector: $vector, table: $table.iter().map(|row| &row[..]).collect(), isa: $isa, rate: OnceLock::new() }
     };
 }
 

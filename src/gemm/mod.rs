@@ -6,6 +6,7 @@ mod kernels;
 #[cfg(feature = "_openblas")]
 mod openblas;
 mod pure;
+mod rate;
 mod store;
 mod tail;
 

@@ -28,7 +28,7 @@ const BATCH_BYTES: f64 = (1_u64 << 20) as f64;
 pub(super) fn cost(geometry: &ConvGeometry, algorithm: Algorithm, size: usize) -> f64 {
     let g = geometry;
     let (ins, outs) = (g.group_in_channels() as f64, g.group_out_channels() as f64);
-    let images = (g.batch * g.groups) as f64;
+    let images = g.batch as f64 * g.groups as f64;
     match algorithm.scheme() {
         None => {
             let outputs = outs * g.windows() as f64;

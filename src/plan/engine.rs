@@ -7,7 +7,7 @@ use super::explain::Explanation;
 use crate::element::Element;
 use crate::error::{Error, Result};
 use crate::geometry::ConvGeometry;
-use crate::lowering::{self, Activation, Epilogue, Job, Pass, Weights, Workspace};
+use crate::lowering::{self, Activation, Algorithm, Epilogue, Job, Pass, Weights, Workspace};
 use crate::options::ConvOptions;
 
 /// One pass over one geometry, ready to run on arrays `[N, C, D, H, W]`.
@@ -42,6 +42,10 @@ impl Engine {
 
     pub fn workspace<T>(&self) -> Workspace {
         self.job.workspace(size_of::<T>())
+    }
+
+    pub fn algorithm(&self) -> Algorithm {
+        self.choice.algorithm
     }
 
     pub fn explain<T: Element>(&self) -> Explanation {

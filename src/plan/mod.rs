@@ -4,6 +4,7 @@ mod choose;
 mod cost;
 mod engine;
 mod explain;
+mod predict;
 mod weight_grad;
 
 pub use explain::Explanation;
@@ -130,7 +131,7 @@ where
 
     /// The algorithm that was chosen.
     pub fn algorithm(&self) -> Algorithm {
-        self.explain().algorithm
+        self.engine.algorithm()
     }
 
     /// What the plan does, why, and what it costs.

@@ -77,7 +77,7 @@ where
 
     /// The algorithm that was chosen.
     pub fn algorithm(&self) -> Algorithm {
-        self.explain().algorithm
+        self.engine.algorithm()
     }
 
     /// What the plan does, why, and what it costs.

@@ -46,29 +46,57 @@ fn outputs_full_of_nan_in_any_memory_are_overwritten_and_nothing_else() {
     }
 }
 
+/// Runs plans of every kind on an output of NaN and on scratch memory that `next` has made of what the last one left.
+fn check_plans<T: Element>(case: &Case, scratch: &mut Vec<T>, next: impl Fn(&mut Vec<T>)) {
+    let data = Data::<T>::new(case, [Layout::ChannelsLast, Layout::Standard, Layout::Standard]);
+    let truth = Truth::new(case, &data);
+    let (x, w, dy) = (|| data.x.view(), || data.w.view(), || data.dy.view());
+    for how in How::all(case) {
+        let context = |operation: &str| format!("{operation} {how:?}\n  {case}");
+        let mut y = ArrayD::from_elem(truth.forward.value.shape(), T::nan());
+        let given = (x(), w(), data.bias.as_ref());
+        next(scratch);
+        library::forward_planned(case, how, given, (y.view_mut(), scratch)).expect("a possible case");
+        assert_close(y.view(), &how.judged(&truth.forward), context("forward"));
+        let mut dw = ArrayD::from_elem(truth.weight_grad.value.shape(), T::nan());
+        next(scratch);
+        library::weight_grad_planned(case, how, (x(), dy()), (dw.view_mut(), scratch)).expect("possible");
+        assert_close(dw.view(), &how.judged(&truth.weight_grad), context("weight gradient"));
+        if !case.transposed {
+            let mut dx = ArrayD::from_elem(truth.input_grad.value.shape(), T::nan());
+            next(scratch);
+            library::input_grad_planned(case, how, (w(), dy()), (dx.view_mut(), scratch)).expect("possible");
+            assert_close(dx.view(), &how.judged(&truth.input_grad), context("input gradient"));
+        }
+    }
+}
+
 #[test]
 fn plans_need_neither_clean_outputs_nor_a_clean_workspace_of_their_own_size() {
     // One workspace and one growing list of shapes: what one plan leaves behind, the next one finds.
     let mut scratch = vec![];
     for case in named::all() {
-        let data = Data::<f64>::new(&case, [Layout::ChannelsLast, Layout::Standard, Layout::Standard]);
-        let truth = Truth::new(&case, &data);
-        let (x, w, dy) = (|| data.x.view(), || data.w.view(), || data.dy.view());
-        for how in How::all(&case) {
-            let context = |operation: &str| format!("{operation} {how:?}\n  {case}");
-            let mut y = ArrayD::from_elem(truth.forward.value.shape(), f64::NAN);
-            let given = (x(), w(), data.bias.as_ref());
-            library::forward_planned(&case, how, given, (y.view_mut(), &mut scratch)).expect("a possible case");
-            assert_close(y.view(), &how.judged(&truth.forward), context("forward"));
-            let mut dw = ArrayD::from_elem(truth.weight_grad.value.shape(), f64::NAN);
-            library::weight_grad_planned(&case, how, (x(), dy()), (dw.view_mut(), &mut scratch)).expect("possible");
-            assert_close(dw.view(), &how.judged(&truth.weight_grad), context("weight gradient"));
-            if !case.transposed {
-                let mut dx = ArrayD::from_elem(truth.input_grad.value.shape(), f64::NAN);
-                library::input_grad_planned(&case, how, (w(), dy()), (dx.view_mut(), &mut scratch)).expect("possible");
-                assert_close(dx.view(), &how.judged(&truth.input_grad), context("input gradient"));
-            }
-        }
+        check_plans::<f64>(&case, &mut scratch, |_| ());
+    }
+}
+
+#[test]
+fn sizes_that_leave_tails_of_every_kind_need_no_more_workspace_than_plans_say() {
+    // Windows: one, four, eight and fifteen more than whole vectors; several panels; channels that fill no tile.
+    let cases = [
+        Case::new("7 × 7", &[1, 19, 7, 7], &[37, 19, 3, 3]).pad(&[1, 1]),
+        Case::new("14 × 14", &[1, 10, 14, 14], &[23, 10, 3, 3]).pad(&[1, 1]).bias(),
+        Case::new("6 × 60", &[1, 9, 6, 60], &[13, 9, 3, 3]).pad(&[1, 1]),
+        Case::new("17 × 15", &[1, 9, 17, 15], &[7, 9, 1, 1]),
+        Case::new("stride 2", &[1, 5, 31, 29], &[18, 5, 3, 3]).stride(&[2, 2]).pad(&[1, 1]),
+        Case::new("thin groups", &[1, 11, 23, 37], &[11, 1, 3, 3]).groups(11).pad(&[1, 1]),
+        Case::new("thin groups, wide kernels", &[1, 5, 19, 21], &[10, 1, 5, 5]).groups(5).pad(&[2, 2]),
+        Case::new("one axis", &[1, 6, 211], &[9, 6, 5]).dilation(&[3]),
+    ];
+    for case in cases {
+        // Memory of its own for each plan, no longer than it asks for.
+        check_plans::<f32>(&case, &mut vec![], |scratch| *scratch = vec![]);
+        check_plans::<f64>(&case, &mut vec![], |scratch| *scratch = vec![]);
     }
 }
 

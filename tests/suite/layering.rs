@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From left to right: a module uses only what stands to its right.
-const ORDER: [&str; 14] = [
-    "learn", "nn", "stencil", "toeplitz", "ops", "plan", "options", "lowering", "geometry", "gemm", "parallel", "rank",
-    "element", "simd",
+const ORDER: [&str; 15] = [
+    "learn", "tune", "nn", "stencil", "toeplitz", "ops", "plan", "options", "lowering", "geometry", "gemm", "parallel",
+    "rank", "element", "simd",
 ];
 
 /// At the very right, used by all.

@@ -16,3 +16,4 @@ mod nonfinite;
 mod nonsense;
 mod properties;
 mod semantics;
+mod tuning;

@@ -143,6 +143,26 @@ fn a_plan_knows_its_sizes() {
 }
 
 #[test]
+fn a_predicted_time_grows_with_the_work_and_is_the_same_when_asked_again() {
+    let seconds = |side: usize, algorithm| {
+        let options = ConvOptions::new().padding(Padding::Same).algorithm(algorithm);
+        let w = Array4::<f32>::zeros((16, 16, 3, 3));
+        let (input, weight) = ([1, 16, side, side], [16, 16, 3, 3]);
+        let plans = [
+            ConvPlan::conv(input, &w, None, &options).map(|plan| plan.explain()),
+            ConvPlan::input_grad(input, &w, &options).map(|plan| plan.explain()),
+            WeightGradPlan::<f32, 2>::conv(input, weight, &options).map(|plan| plan.explain()),
+        ];
+        plans.into_iter().flatten().map(|explanation| explanation.predicted_seconds).collect::<Vec<f64>>()
+    };
+    for algorithm in Algorithm::ALL {
+        let (small, large) = (seconds(14, algorithm), seconds(28, algorithm));
+        assert_eq!(small, seconds(14, algorithm), "{algorithm}");
+        assert!(small.iter().zip(&large).all(|(small, large)| 0.0 < *small && small < large), "{algorithm}");
+    }
+}
+
+#[test]
 fn the_tiled_workspace_stays_within_its_bound_where_the_whole_matrix_takes_a_hundred_megabytes() {
     // The second layer of VGG-16.
     let (shape, weight) = ([1, 64, 224, 224], [64, 64, 3, 3]);

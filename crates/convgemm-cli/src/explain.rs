@@ -16,16 +16,20 @@ use crate::case::{Axes, Case, Visitor, dispatch, for_axes};
 use crate::engine;
 use crate::npy::{AnyArray, Scalar, is_array};
 use crate::output::{self, bytes, flops, matrix, print, print_json};
+use crate::tune::{Measured, tune};
 
 /// Show what a convolution is as a matrix multiplication, and what it costs
 ///
 /// Give shapes, or NumPy files of which the shapes are taken. With --matrix, small convolutions are
 /// written out: the kernels as row vectors, the patch matrix of the first image (one row a kernel cell,
 /// one column a window) and their product. Where only a shape is given, the cells count 0, 1, 2, ….
+/// With --tune, the algorithms that can do it are timed on random numbers, in a third of a second or a
+/// little more; `--algorithm` then names the fastest to other commands.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   convgemm explain --input 1,3,224,224 --weight 64,3,7,7 --stride 2 --padding 3
-  convgemm explain --input 1,1,3,3 --weight 1,1,2,2 --matrix")]
+  convgemm explain --input 1,1,3,3 --weight 1,1,2,2 --matrix
+  convgemm explain --input 1,64,56,56 --weight 64,64,3,3 --padding same --threads 1 --tune")]
 pub struct ExplainArgs {
     /// What is computed
     #[arg(long, value_enum, value_name = "OP", default_value = "conv")]
@@ -46,6 +50,10 @@ pub struct ExplainArgs {
     /// Write out the matrices of a small convolution
     #[arg(long)]
     matrix: bool,
+
+    /// Measure the algorithms that can do it
+    #[arg(long)]
+    tune: bool,
 
     /// Print as JSON
     #[arg(long)]
@@ -136,7 +144,11 @@ struct Report {
     patch_matrix_bytes: f64,
     workspace_bytes_per_thread: usize,
     workspace_bytes: usize,
+    /// Of a run on one thread.
+    predicted_seconds: f64,
     threads: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tuning: Option<Measured>,
     #[serde(skip_serializing_if = "Option::is_none")]
     matrices: Option<Vec<Matrices>>,
 }
@@ -190,6 +202,7 @@ impl ExplainArgs {
         } else {
             None
         };
+        let tuning = self.tune.then(|| tune(&case)).transpose()?;
         let e = explanation;
         Ok(Report {
             op,
@@ -209,7 +222,9 @@ impl ExplainArgs {
             patch_matrix_bytes: e.patch_matrix_bytes,
             workspace_bytes_per_thread: e.workspace_bytes_per_thread,
             workspace_bytes: e.workspace_bytes,
+            predicted_seconds: e.predicted_seconds,
             threads: rayon::current_num_threads(),
+            tuning,
             matrices,
         })
     }
@@ -304,6 +319,7 @@ impl Report {
              patch matrix  {} an image, if it were stored whole\n\
              workspace     {per_thread} a thread, {} in all ({} threads)\n\
              algorithm     {}: {}\n\
+             time          about {} on one thread\n\
              backend       {}\n",
             flops(self.flops),
             bytes(self.tensor_bytes),
@@ -312,8 +328,12 @@ impl Report {
             self.threads,
             self.algorithm,
             self.reason,
+            output::seconds(self.predicted_seconds),
             self.backend,
         );
+        if let Some(tuning) = &self.tuning {
+            out += &tuning.text(self.threads);
+        }
         let groups = self.matrices.as_deref().unwrap_or_default();
         for (number, group) in groups.iter().enumerate() {
             let of = if groups.len() > 1 { format!(" of group {number}") } else { String::new() };

@@ -27,6 +27,7 @@ mod picture;
 mod pipeline;
 mod run;
 mod stale;
+mod tune;
 mod worker;
 
 use std::io::{Write, stderr};

@@ -60,7 +60,11 @@ impl Engine for Convgemm {
 
     fn prepare(&mut self, asked: &Prepare) -> Result<Box<dyn Prepared>> {
         let case = Case::try_from(asked)?;
-        let operation = prepare(&case, Seeded { files: &asked.files, seed: asked.seed, case: &case })?;
+        let source = Seeded { files: &asked.files, seed: asked.seed, case: &case };
+        let operation = prepare(&case, source).map_err(|error| match error.downcast_ref() {
+            Some(convgemm::Error::Unsupported { .. }) => error.context("unsupported"),
+            _ => error,
+        })?;
         Ok(Box::new(Ready(operation)))
     }
 }

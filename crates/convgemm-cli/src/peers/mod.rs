@@ -6,6 +6,7 @@
 
 mod cases;
 mod check;
+mod choice;
 mod contestant;
 mod csv;
 mod diff;
@@ -46,10 +47,12 @@ use show::Format;
 ///
 /// Each engine runs in a process of its own (see peers/engines.json). Results are first verified against an
 /// oracle in double precision, then timed in rounds in which every engine has a turn, in an order of chance.
+/// With `convgemm,convgemm:algorithm=all` it tells how far the choice of an algorithm is from the best.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   convgemm compare --suite resnet50 --engines all --batch 1,8 --op all -o result.json
   convgemm compare --layer 3-64x7x7@224s2 --engines convgemm,convgemm:algorithm=im2col
+  convgemm compare --suite all --engines convgemm,convgemm:algorithm=all --rounds 5 --limit 300
   convgemm compare --show result.json --format markdown
   convgemm compare --diff old.json new.json")]
 pub struct CompareArgs {

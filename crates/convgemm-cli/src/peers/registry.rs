@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use convgemm::Algorithm;
 use convgemm_protocol::{Layout, Prepare};
 use serde::Deserialize;
 
@@ -91,7 +92,8 @@ impl Registry {
     }
 
     /// Those that are asked for, in that order, and the names of those left out because they are not built.
-    /// `all` is every engine that is built; a name may have options: `convgemm:algorithm=im2col`.
+    /// `all` is every engine that is built; a name may have options: `convgemm:algorithm=im2col`, and is one engine for each
+    /// of our algorithms with `algorithm=all`.
     ///
     /// # Errors
     /// A name that is unknown, or an engine asked for by name that is not built.
@@ -109,9 +111,11 @@ impl Registry {
             let name = words.next().unwrap_or_default();
             let entry = self.entries.iter().find(|entry| entry.name == name);
             let entry = entry.with_context(|| format!("there is no engine '{name}'; {}", self.names()))?;
-            let spec = self.spec(entry, words.map(option).collect::<Result<_>>()?);
-            ensure!(spec.is_built(), "{name} is not built for {}; try make peers", spec.program.display());
-            specs.push(spec);
+            for overrides in each_algorithm(words.map(option).collect::<Result<_>>()?) {
+                let spec = self.spec(entry, overrides);
+                ensure!(spec.is_built(), "{name} is not built for {}; try make peers", spec.program.display());
+                specs.push(spec);
+            }
         }
         number_doubles(&mut specs);
         ensure!(!specs.is_empty(), "no engine takes part");
@@ -190,6 +194,20 @@ fn option(text: &str) -> Result<(String, String)> {
     }
 }
 
+/// The options of an engine, once for each algorithm where they ask for all.
+fn each_algorithm(overrides: Vec<(String, String)>) -> Vec<Vec<(String, String)>> {
+    let Some(at) = overrides.iter().position(|(key, value)| key == "algorithm" && value == "all") else {
+        return vec![overrides];
+    };
+    let named = Algorithm::ALL.into_iter().filter(|&algorithm| algorithm != Algorithm::Auto);
+    let with = |algorithm: Algorithm| {
+        let mut overrides = overrides.clone();
+        algorithm.name().clone_into(&mut overrides[at].1);
+        overrides
+    };
+    named.map(with).collect()
+}
+
 /// An engine entered twice is told apart by a number.
 fn number_doubles(specs: &mut [Spec]) {
     for i in (0..specs.len()).rev() {
@@ -255,6 +273,16 @@ mod tests {
         let mut request: Prepare = serde_json::from_str(r#"{"case":"a","input":[1,1,3],"weight":[1,1,3]}"#).unwrap();
         specs[1].apply(&mut request).unwrap();
         assert_eq!((request.algorithm.as_str(), request.numerics.as_str()), ("im2col", "strict"));
+    }
+
+    #[test]
+    fn all_algorithms_are_an_engine_each() {
+        let (_folder, registry) = registry(LIST);
+        let (specs, _) =
+            registry.select(&["convgemm".into(), "convgemm:algorithm=all:numerics=strict".into()]).unwrap();
+        assert_eq!(specs.len(), Algorithm::ALL.len());
+        assert_eq!(labels(&specs)[1..3], ["convgemm:direct:strict", "convgemm:im2col:strict"]);
+        assert!(!labels(&specs).contains(&"convgemm:auto:strict"));
     }
 
     #[test]

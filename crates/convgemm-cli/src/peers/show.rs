@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
+use super::choice::choice;
 use super::noise::{ERRORS, FLOOR};
 use super::record::{Record, Status};
 use super::summary::{Cell, Row, Summary, summaries};
@@ -43,6 +44,11 @@ fn tables(record: &Record, markdown: bool) -> String {
         let heading = if markdown { "### " } else { "" };
         let table = table(&summary, markdown);
         let _ = writeln!(text, "{heading}{title}\n\n{table}\n\n{}\n", closing(&summary));
+    }
+    if let Some(choice) = choice(record) {
+        // A list of lines of its own, also in Markdown.
+        let choice = if markdown { choice.replace("\n  ", "\n- ").replacen('\n', "\n\n", 1) } else { choice };
+        let _ = writeln!(text, "{choice}\n");
     }
     text.push_str(&notes(record, markdown));
     text

@@ -23,12 +23,15 @@ fn the_first_layer_of_a_resnet_is_explained() {
         "work          236 MFLOP",
         "patch matrix  7.03 MiB an image",
         "algorithm     fused: ",
+        "time          about ",
     ] {
         assert!(text.contains(line), "'{line}' is not in:\n{text}");
     }
     let json = explain_json(&args);
     assert_eq!(json["output"], json!([1, 64, 112, 112]));
     assert_eq!((&json["m"], &json["k"], &json["n"]), (&json!(64), &json!(147), &json!(12544)));
+    let predicted = json["predicted_seconds"].as_f64().unwrap();
+    assert!((1e-5..10.0).contains(&predicted), "{predicted}");
     assert_eq!(json["flops"], json!(2.0 * 64.0 * 147.0 * 12544.0));
     assert_eq!(json["patch_matrix_bytes"], json!(4.0 * 147.0 * 12544.0));
     assert_eq!(json["tensor_bytes"], json!(4.0 * (3 * 224 * 224 + 64 * 147 + 64 * 12544) as f64));
@@ -105,6 +108,24 @@ fn an_algorithm_that_is_asked_for_is_the_one_explained() {
     let json = explain_json(&["--input", "1,8,32,32", "--weight", "8,8,3,3", "--algorithm", "im2col"]);
     assert_eq!((&json["algorithm"], &json["reason"]), (&json!("im2col"), &json!("asked for by name")));
     assert!(json["workspace_bytes"].as_f64() >= json["patch_matrix_bytes"].as_f64(), "{json}");
+}
+
+#[test]
+fn the_algorithms_that_can_do_it_are_measured_where_that_is_asked_for() {
+    let args = ["--input", "1,16,14,14", "--weight", "16,16,3,3", "--padding", "same", "--threads", "1", "--tune"];
+    let json = explain_json(&args);
+    let candidates = json["tuning"]["candidates"].as_array().unwrap();
+    assert_eq!(json["tuning"]["fastest"], candidates[0]["algorithm"]);
+    let named = |name: &str| candidates.iter().find(|candidate| candidate["algorithm"] == name);
+    assert!(named("winograd-f4").is_some() && named("pointwise").is_none() && named("auto").is_none(), "{json}");
+    assert!(candidates[0]["measured_seconds"].as_f64().unwrap() > 0.0);
+    assert!(candidates.iter().all(|candidate| candidate["predicted_seconds"].as_f64().unwrap() > 0.0), "{json}");
+    let text = explain(&args);
+    assert!(text.contains("candidate       predicted (1 thread)     measured (1 thread)\n"), "{text}");
+    assert!(text.lines().any(|line| line.starts_with("winograd-f4 ")), "{text}");
+    assert!(explain_json(&args[..args.len() - 1])["tuning"].is_null());
+    let strict = explain_json(&[&args[..], &["--numerics", "strict", "--op", "conv-transpose"]].concat());
+    assert!(!strict["tuning"].to_string().contains("winograd"), "{strict}");
 }
 
 #[test]
