@@ -10,7 +10,7 @@ pub enum Algorithm {
     /// The plan chooses, and [`explain`](crate::ConvPlan::explain) says why.
     #[default]
     Auto,
-    /// Nested loops: tiny problems, and kernels that see few channels.
+    /// Nested loops: tiny problems.
     Direct,
     /// The textbook: the whole patch matrix of each image, and one dense product with it.
     Im2col,

@@ -18,13 +18,16 @@ pub(crate) struct Choice {
 /// Set where `Direct` and `Im2colTiled` cross on 3×3 kernels over small pictures.
 const TINY_PRODUCT: usize = 1 << 10;
 
-/// A dense product whose shorter side is at most this leaves most lanes of its kernel empty: there
-/// `Direct`, which streams along rows, is faster. Set on depthwise and few-channel layers at 56×56.
-const THIN_SIDE: usize = 2;
-
 /// Channels of a strided input gradient up to which its phases would use each packed window too seldom. Set on the first
 /// layers of ResNet-50 and AlexNet, which have three.
 const FEW_CHANNELS: usize = 4;
+
+/// Kernels of one channel from which a dense product with its patch matrix is faster. Set on one channel of pictures and of
+/// sound.
+const MANY_KERNELS: usize = 16;
+
+/// Output channels of a weight gradient under which they leave most lanes of the microkernel empty.
+const FEW_OUT_CHANNELS: usize = 16;
 
 /// What a caller asks for, beside the geometry.
 #[derive(Debug, Clone, Copy)]
@@ -72,29 +75,31 @@ pub(crate) fn choose(geometry: &ConvGeometry, request: Request) -> Result<Choice
         _ => return Ok(Choice { algorithm: asked, reason: "asked for by name" }),
     }
     let product = g.group_out_channels().saturating_mul(g.patch_rows()).saturating_mul(g.windows());
-    let thin = match pass {
-        Pass::Forward | Pass::InputGrad => g.group_out_channels().min(g.group_in_channels()),
-        Pass::WeightGrad => g.group_out_channels().min(g.patch_rows()),
-    };
     let is_depthwise = match pass {
         Pass::WeightGrad => has_depthwise_grad(g),
         Pass::Forward | Pass::InputGrad => packed_geometry(g, pass, Algorithm::Depthwise).is_some(),
     };
-    let is_depthwise = is_depthwise && backend == Backend::Auto;
+    let is_depthwise = is_depthwise && backend == Backend::Auto && g.group_out_channels() <= MANY_KERNELS;
     let images = g.groups.saturating_mul(g.batch);
     let (algorithm, reason) = if is_depthwise && product.saturating_mul(images) > TINY_PRODUCT {
         (Algorithm::Depthwise, "each group has one channel to read: there is no matrix to multiply with")
     } else if product <= TINY_PRODUCT {
         (Algorithm::Direct, "so few multiplications that packing for a dense product would cost more")
-    } else if thin <= THIN_SIDE {
-        (Algorithm::Direct, "a kernel sees or feeds so few channels that a dense product would run half empty")
     } else if let Some(packed) = packed_geometry(g, pass, Algorithm::Fused)
         && backend == Backend::Auto
     {
         cheapest(&packed, request)
-    } else if pass == Pass::InputGrad && backend == Backend::Auto && has_phases(g) && thin > FEW_CHANNELS {
+    } else if pass == Pass::InputGrad
+        && backend == Backend::Auto
+        && has_phases(g)
+        && g.group_in_channels() > FEW_CHANNELS
+    {
         (Algorithm::Fused, "each phase of the input's cells is a convolution of stride 1, straight from the image")
-    } else if pass == Pass::WeightGrad && backend == Backend::Auto && has_fused_grad(g) {
+    } else if pass == Pass::WeightGrad
+        && backend == Backend::Auto
+        && has_fused_grad(g)
+        && g.group_out_channels() >= FEW_OUT_CHANNELS
+    {
         (Algorithm::Fused, "the microkernel reads the patch matrix straight from the image")
     } else if g.is_pointwise() {
         (Algorithm::Pointwise, "the kernel has one cell and moves by one: the input is the patch matrix")

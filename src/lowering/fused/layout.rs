@@ -37,6 +37,10 @@ const SINGLE_OUTPUT_BYTES: usize = 1024 << 10;
 const PANEL_BYTES: usize = 400 << 10;
 const WEIGHT_BYTES: usize = 256 << 10;
 
+/// Elsewhere, where blocks have few rows, as many as stay in the L1: each tile of channels then writes longer runs of
+/// the output's rows.
+const NEAR_PANEL_BYTES: usize = 32 << 10;
+
 /// Tasks a thread that windows are cut into, where an image is large enough: the last ones to finish then
 /// keep the others waiting for a fraction of a task only.
 const TASKS_A_THREAD: usize = 3;
@@ -153,11 +157,12 @@ impl Cut {
         let parts = threads.div_ceil(tasks).min(all_channels.div_ceil(MIN_CHANNELS));
         let channels = block_length(all_channels, parts, channel_unit(lanes, vector));
         let panels = match lanes {
-            Lanes::Windows if weight_bytes(channels) > WEIGHT_BYTES => {
-                let panels = PANEL_BYTES / (block_rows * vector.lanes * vector.size);
+            Lanes::Windows => {
+                let bytes = if weight_bytes(channels) > WEIGHT_BYTES { PANEL_BYTES } else { NEAR_PANEL_BYTES };
+                let panels = bytes / (block_rows * vector.lanes * vector.size);
                 panels.clamp(1, (planes * rows * ow).div_ceil(vector.lanes).max(1))
             }
-            _ => 1,
+            Lanes::Channels => 1,
         };
         Self { lanes, block_rows, taps, planes, rows, channels, panels }
     }
