@@ -113,6 +113,9 @@ pub struct CompareArgs {
     /// Put it into a document, between its lines <!-- convgemm compare: begin --> and <!-- … end -->
     #[arg(long, value_name = "FILE")]
     into: Option<PathBuf>,
+    /// Which lines of that document, if it has several tables: <!-- convgemm compare NAME: begin -->
+    #[arg(long, value_name = "NAME", requires = "into")]
+    section: Option<String>,
 }
 
 impl CompareArgs {
@@ -128,7 +131,7 @@ impl CompareArgs {
         };
         let text = show::show(&record, self.format)?;
         match &self.into {
-            Some(path) => overview::put_into(path, &text),
+            Some(path) => overview::put_into(path, self.section.as_deref(), &text),
             None => print(&text),
         }
     }

@@ -11,10 +11,6 @@ use super::wording::{BOUNDS, threads};
 use crate::atomic::Output;
 use crate::output::seconds;
 
-/// Between these lines of a document the text is replaced.
-const BEGIN: &str = "<!-- convgemm compare: begin -->";
-const END: &str = "<!-- convgemm compare: end -->";
-
 /// A table of networks: the time of all layers, and its ratio to ours. Where an engine does not do all layers,
 /// only the geometric mean of the ratios of those that it does.
 pub fn overview(record: &Record) -> String {
@@ -67,22 +63,29 @@ fn time(total: f64, ratio: f64) -> String {
     format!("{} ({ratio:.2})", seconds(total))
 }
 
-/// Puts `text` into a document, between the lines that are there for it.
+/// Puts `text` into a document, between the lines that are there for it: those of a section, if it has a name.
 ///
 /// # Errors
 /// A document without these lines, or that cannot be read or written.
-pub fn put_into(path: &Path, text: &str) -> Result<()> {
+pub fn put_into(path: &Path, section: Option<&str>, text: &str) -> Result<()> {
     let document = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let document =
-        replaced(&document, text).with_context(|| format!("{} has no lines {BEGIN} and {END}", path.display()))?;
+    let [begin, end] = marks(section);
+    let document = replaced(&document, [&begin, &end], text)
+        .with_context(|| format!("{} has no lines {begin} and {end}", path.display()))?;
     Output::create(path)?.write(|writer| Ok(writer.write_all(document.as_bytes())?))
 }
 
-fn replaced(document: &str, text: &str) -> Result<String> {
-    let begin = document.find(BEGIN).context("no beginning")? + BEGIN.len();
-    let end = document.find(END).context("no end")?;
-    ensure!(begin <= end, "the end is before the beginning");
-    Ok(format!("{}\n\n{}\n\n{}", &document[..begin], text.trim_end(), &document[end..]))
+/// The lines of a document between which the text is replaced.
+fn marks(section: Option<&str>) -> [String; 2] {
+    let name = section.map(|name| format!(" {name}")).unwrap_or_default();
+    ["begin", "end"].map(|which| format!("<!-- convgemm compare{name}: {which} -->"))
+}
+
+fn replaced(document: &str, [begin, end]: [&str; 2], text: &str) -> Result<String> {
+    let start = document.find(begin).context("no beginning")? + begin.len();
+    let end = document.find(end).context("no end")?;
+    ensure!(start <= end, "the end is before the beginning");
+    Ok(format!("{}\n\n{}\n\n{}", &document[..start], text.trim_end(), &document[end..]))
 }
 
 #[cfg(test)]
@@ -123,11 +126,16 @@ mod tests {
 
     #[test]
     fn only_what_is_between_the_lines_of_a_document_is_replaced() {
-        let document = format!("# Title\n{BEGIN}\nold\n{END}\nlast");
-        let once = replaced(&document, "new\n").unwrap();
-        assert_eq!(once, format!("# Title\n{BEGIN}\n\nnew\n\n{END}\nlast"));
-        assert_eq!(replaced(&once, "new\n").unwrap(), once);
-        assert!(replaced("no lines", "new").is_err());
-        assert!(replaced(&format!("{END}{BEGIN}"), "new").is_err());
+        for section in [None, Some("other")] {
+            let [begin, end] = marks(section);
+            let put = |document: &str| replaced(document, [&begin, &end], "new\n");
+            let [first, last] = marks(Some("first"));
+            let document = format!("# Title\n{first}\nold\n{last}\n{begin}\nold\n{end}\nlast");
+            let once = put(&document).unwrap();
+            assert_eq!(once, format!("# Title\n{first}\nold\n{last}\n{begin}\n\nnew\n\n{end}\nlast"));
+            assert_eq!(put(&once).unwrap(), once);
+            assert!(put("no lines").is_err());
+            assert!(put(&format!("{end}{begin}")).is_err());
+        }
     }
 }
