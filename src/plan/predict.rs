@@ -11,7 +11,7 @@ use super::cost::cost;
 use crate::element::Element;
 use crate::gemm::Kernel;
 use crate::geometry::ConvGeometry;
-use crate::lowering::{Algorithm, Pass, packed_geometry};
+use crate::lowering::{Algorithm, Pass, has_depthwise_lanes, packed_geometry};
 
 /// Seconds of one run of `algorithm`, which is not `Auto`, on one thread.
 pub(super) fn seconds<T: Element>(geometry: &ConvGeometry, pass: Pass, algorithm: Algorithm) -> f64 {
@@ -116,8 +116,14 @@ fn direct(g: &ConvGeometry) -> f64 {
     problems(g) * weights * (g.windows() as f64 * DIRECT_PRODUCT + depth * height * DIRECT_ROW)
 }
 
-/// 3×3 kernels of `Depthwise`, which have loops of their own: a multiply-add (strides above 1 compute all columns), a
-/// cell and a row of cells that are copied, and a channel …
+/// `Depthwise` with channels on the lanes: a multiply-add, an output and a cell, which are turned, and a channel …
+const LANES_PRODUCT: f64 = 1.3;
+const LANES_OUTPUT: f64 = 9.0;
+const LANES_CELL: f64 = 8.0;
+const LANES_CHANNEL: f64 = 1.5e3;
+
+/// … 3×3 kernels along rows, which have loops of their own: a multiply-add, a cell and a row of cells that are copied,
+/// and a channel …
 const SQUARE_PRODUCT: f64 = 1.1;
 const SQUARE_CELL: f64 = 11.0;
 const SQUARE_ROW: f64 = 120.0;
@@ -130,12 +136,15 @@ const TILE_CHANNEL: f64 = 9.5e3;
 
 fn depthwise(g: &ConvGeometry) -> f64 {
     let [depth, height, width] = g.axes;
-    let each = if [depth.kernel, height.kernel, width.kernel] == [1, 3, 3] && width.stride <= 2 {
-        let products = outputs(g) * g.taps() as f64 * width.stride as f64;
+    let (outputs, taps, cells) = (outputs(g), g.taps() as f64, g.input_cells() as f64);
+    let is_square = [depth.kernel, height.kernel, width.kernel] == [1, 3, 3] && width.stride == 1;
+    let each = if has_depthwise_lanes(g) {
+        outputs * (taps * LANES_PRODUCT + LANES_OUTPUT) + cells * LANES_CELL + LANES_CHANNEL
+    } else if is_square {
         let rows = depth.input as f64 * height.input as f64;
-        products * SQUARE_PRODUCT + g.input_cells() as f64 * SQUARE_CELL + rows * SQUARE_ROW + SQUARE_CHANNEL
+        outputs * taps * SQUARE_PRODUCT + cells * SQUARE_CELL + rows * SQUARE_ROW + SQUARE_CHANNEL
     } else {
-        outputs(g) * (g.taps() as f64 * TILE_PRODUCT + TILE_OUTPUT) + TILE_CHANNEL
+        outputs * (taps * TILE_PRODUCT + TILE_OUTPUT) + TILE_CHANNEL
     };
     problems(g) * each
 }

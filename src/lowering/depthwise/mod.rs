@@ -61,6 +61,11 @@ pub(crate) fn applies(geometry: &ConvGeometry) -> bool {
     geometry.group_in_channels() == 1 && geometry.group_out_channels() > 0 && geometry.windows() > 0
 }
 
+/// Whether channels lie on the vector lanes: where there are enough of them, and rows are not faster.
+pub(crate) fn has_lanes(geometry: &ConvGeometry) -> bool {
+    channels::Layout::applies(geometry) && (!is_square(geometry) || geometry.axes[2].output <= LONG_ROW)
+}
+
 impl Layout {
     pub fn new(g: &ConvGeometry, size: usize, workspace_bytes: usize) -> Self {
         let [_, oh, ow] = g.axes.map(|axis| axis.output);
@@ -72,7 +77,7 @@ impl Layout {
         }
         let outputs = (g.group_out_channels() * g.windows()).max(1);
         let groups = g.groups.div_ceil(MIN_PIECES.div_ceil(g.batch.max(1))).min((TASK_OUTPUTS / outputs).max(1));
-        let lanes = channels::Layout::new(g, size, workspace_bytes).filter(|_| !is_square(g) || ow <= LONG_ROW);
+        let lanes = has_lanes(g).then(|| channels::Layout::new(g, size, workspace_bytes)).flatten();
         let groups = if lanes.is_some() { groups.next_multiple_of(SIDE) } else { groups };
         let channels = (most / cells(rows).max(1)).clamp(1, groups);
         let slab = Slab::new(g, [1, rows], 1);
