@@ -1,7 +1,7 @@
 //! Kernels from examples: what convolution turned these inputs into those outputs?
 //!
 //! The output of a convolution is linear in its kernel, so the squared error is a bowl with one floor.
-//! [`descend`] walks down it as a network in training does and keeps the losses; [`least_squares`] (feature `linalg`)
+//! [`descend`] walks down it as a network in training does and keeps the losses; `least_squares` (feature `linalg`)
 //! goes there in one step, by solving `weight · Cols(input) = output` for the weight. [`steepest`] says how fast a descent may go.
 //!
 //! ```
