@@ -103,6 +103,7 @@ fn groups() -> Vec<Case> {
             .stride(&[3, 3])
             .pad(&[1, 0]),
         conv("channels apart, small rows", [1, 33, 6, 5], [33, 1, 3, 3]).groups(33).pad(&[1, 1]),
+        conv("channels apart, windows beyond the image", [1, 9, 3, 4], [9, 1, 2, 2]).groups(9).sides(&[(2, 7), (0, 3)]),
         Case::new("channels apart: volume", &[1, 9, 4, 6, 7], &[9, 1, 2, 3, 3])
             .groups(9)
             .stride(&[1, 2, 2])

@@ -152,8 +152,10 @@ pub(super) fn turn_region<T: Element>(
         }
         turned[..rows.start * line].fill(T::zero());
         turned[rows.end * line..].fill(T::zero());
-        let first =
-            (depth * h.input + row * h.stride + rows.start - h.pad_before.min(row * h.stride + rows.start)) * w.input;
+        if rows.is_empty() {
+            continue;
+        }
+        let first = (depth * h.input + row * h.stride + rows.start - h.pad_before) * w.input;
         let count = rows.len() * w.input;
         let channel = |i: usize| &cells[i.min(groups - 1) * g.input_cells() + first..][..count];
         let start = rows.start * line;
