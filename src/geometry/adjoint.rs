@@ -63,7 +63,8 @@ fn axis_phase(axis: Axis, first: usize) -> Option<(Axis, AxisTaps)> {
     let place = first + axis.pad_before;
     let cells = axis.input.saturating_sub(first).div_ceil(stride);
     // Tap `t` is read where `place − t · dilation` is a multiple of the stride: by every `step`-th tap.
-    let step = stride / gcd(stride, dilation);
+    let common = gcd(stride, dilation);
+    let step = stride / common;
     let mut readers = (0..kernel.min(step)).filter(|tap| (tap * dilation) % stride == place % stride);
     let Some(tap) = readers.next() else {
         let none = Axis { input: axis.output, kernel: 0, output: cells, ..Axis::UNIT };
@@ -73,7 +74,7 @@ fn axis_phase(axis: Axis, first: usize) -> Option<(Axis, AxisTaps)> {
     let last = tap + (count - 1) * step;
     // The first cell reads the last tap's window there, which is in the border where that tap lies behind it.
     let pad_before = (last * dilation).checked_sub(place)? / stride;
-    let dilation = step * dilation / stride;
+    let dilation = dilation / common;
     let reach = (count - 1) * dilation;
     // Windows that read nothing but padding have no share in the gradient.
     let pad_after = (cells + reach).saturating_sub(pad_before + axis.output);
@@ -117,6 +118,18 @@ mod tests {
             }
         }
         assert!(seen > 300, "{seen} phases");
+    }
+
+    #[test]
+    fn strides_and_dilations_of_any_size_do_not_overflow() {
+        let huge = usize::MAX / 2;
+        for (stride, dilation) in [(huge, huge / 3), (huge, 5), (3, huge), (huge - 1, huge / 2)] {
+            let axis = Axis { input: 9, kernel: 2, output: 1, stride, dilation, pad_before: 1, pad_after: huge };
+            for first in 0..9 {
+                let phase = axis_phase(axis, first);
+                assert!(phase.is_none_or(|(dense, _)| dense.output <= 9));
+            }
+        }
     }
 
     fn quadruples<'a>(
