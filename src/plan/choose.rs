@@ -172,6 +172,18 @@ mod tests {
     }
 
     #[test]
+    fn fused_weight_gradients_are_refused_beyond_the_cells_that_the_refusal_tells() {
+        for (side, is_possible) in [(64, true), (65, false)] {
+            let geometry = ConvOptions::<2>::new().geometry(&[1, 1, 70, 70], &[1, 1, side, 64]).unwrap();
+            let (algorithm, backend, numerics) = (Algorithm::Fused, Backend::Auto, Numerics::Fast);
+            let request = Request { pass: Pass::WeightGrad, algorithm, backend, numerics, size: 4 };
+            let choice = choose(&geometry, request);
+            assert_eq!(choice.is_ok(), is_possible, "{side} × 64 cells");
+            assert!(choice.err().is_none_or(|error| error.to_string().contains("4096 cells")));
+        }
+    }
+
+    #[test]
     fn pointwise_is_refused_where_it_would_be_wrong() {
         let geometry = ConvOptions::<2>::new().geometry(&[1, 1, 3, 3], &[1, 1, 2, 2]).unwrap();
         let (algorithm, backend, numerics) = (Algorithm::Pointwise, Backend::Auto, Numerics::Fast);

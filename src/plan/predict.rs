@@ -11,7 +11,7 @@ use super::cost::cost;
 use crate::element::Element;
 use crate::gemm::Kernel;
 use crate::geometry::ConvGeometry;
-use crate::lowering::{Algorithm, Pass, has_depthwise_lanes, packed_geometry};
+use crate::lowering::{Algorithm, Pass, has_depthwise_lanes, is_square, packed_geometry};
 
 /// Seconds of one run of `algorithm`, which is not `Auto`, on one thread.
 pub(super) fn seconds<T: Element>(geometry: &ConvGeometry, pass: Pass, algorithm: Algorithm) -> f64 {
@@ -135,12 +135,11 @@ const TILE_OUTPUT: f64 = 7.6;
 const TILE_CHANNEL: f64 = 9.5e3;
 
 fn depthwise(g: &ConvGeometry) -> f64 {
-    let [depth, height, width] = g.axes;
+    let [depth, height, _] = g.axes;
     let (outputs, taps, cells) = (outputs(g), g.taps() as f64, g.input_cells() as f64);
-    let is_square = [depth.kernel, height.kernel, width.kernel] == [1, 3, 3] && width.stride == 1;
     let each = if has_depthwise_lanes(g) {
         outputs * (taps * LANES_PRODUCT + LANES_OUTPUT) + cells * LANES_CELL + LANES_CHANNEL
-    } else if is_square {
+    } else if is_square(g) {
         let rows = depth.input as f64 * height.input as f64;
         outputs * taps * SQUARE_PRODUCT + cells * SQUARE_CELL + rows * SQUARE_ROW + SQUARE_CHANNEL
     } else {

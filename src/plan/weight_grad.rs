@@ -95,7 +95,8 @@ where
         Ok(output)
     }
 
-    /// The same, overwriting `output`, with scratch memory from `workspace`, of which neither is read.
+    /// The same, overwriting `output`, with scratch memory from `workspace`, of which neither is read. Views whose
+    /// strides the algorithm cannot read are copied first, the only case in which memory is allocated here.
     ///
     /// # Errors
     /// [`Error::Shape`](crate::Error::Shape) or [`Error::WorkspaceLength`](crate::Error::WorkspaceLength)

@@ -129,22 +129,14 @@ impl<T: Element> WithSimd for Sums<'_, T> {
         for (number, grads) in grads.chunks(rows * width).enumerate() {
             let cells = &turned[number * rows * row_step..];
             let terms = Terms { grads, width, cells, row_step, step };
-            let taps = lanes.offsets.chunks(TAPS).zip(sums.chunks_mut(TAPS * SIDE));
-            for (offsets, sums) in taps {
-                match offsets.len() {
-                    9 => terms.add::<S, 9>(simd, offsets, sums),
-                    4.. => {
-                        let (first, last) = (&offsets[..4], &offsets[4..]);
-                        let (sums, rest) = sums.split_at_mut(4 * SIDE);
-                        terms.add::<S, 4>(simd, first, sums);
-                        last.iter().zip(rest.chunks_mut(SIDE)).for_each(|(&offset, sums)| {
-                            terms.add::<S, 1>(simd, &[offset], sums);
-                        });
-                    }
-                    _ => offsets.iter().zip(sums.chunks_mut(SIDE)).for_each(|(&offset, sums)| {
-                        terms.add::<S, 1>(simd, &[offset], sums);
-                    }),
-                }
+            let mut tap = 0;
+            while tap < lanes.offsets.len() {
+                let (offsets, sums) = (&lanes.offsets[tap..], &mut sums[tap * SIDE..]);
+                tap += match offsets.len() {
+                    TAPS.. => terms.add::<S, TAPS>(simd, offsets, sums),
+                    4.. => terms.add::<S, 4>(simd, offsets, sums),
+                    _ => terms.add::<S, 1>(simd, offsets, sums),
+                };
             }
         }
     }
@@ -162,9 +154,9 @@ struct Terms<'a, T> {
 }
 
 impl<T: Element> Terms<'_, T> {
-    /// Adds the products of all windows with their cells at `N` offsets.
+    /// Adds the products of all windows with their cells at the first `N` offsets.
     #[inline(always)]
-    fn add<S: Simd, const N: usize>(&self, simd: S, offsets: &[usize], sums: &mut [T]) {
+    fn add<S: Simd, const N: usize>(&self, simd: S, offsets: &[usize], sums: &mut [T]) -> usize {
         let lanes = T::lanes::<S>().min(SIDE);
         for lane in (0..SIDE).step_by(lanes) {
             let mut added = [T::splat(simd, T::zero()); N];
@@ -184,5 +176,6 @@ impl<T: Element> Terms<'_, T> {
                 T::store(simd, all, sums);
             }
         }
+        N
     }
 }

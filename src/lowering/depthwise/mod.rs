@@ -14,7 +14,7 @@ pub(crate) use grad::{GradLayout, has_grad};
 
 use ndarray::{ArrayView2, ArrayView5, ArrayViewMut2, ArrayViewMut3, Axis, s};
 
-use self::square::is_square;
+pub(crate) use self::square::is_square;
 use self::tiles::Source;
 use super::Epilogue;
 use super::pieces::{MIN_PIECES, blocks, channel_blocks};
@@ -129,25 +129,8 @@ pub(super) fn forward<T: Element>(
             workspace,
             layout.slot_len(),
             |(image, first, mut piece), slot: &mut [T]| {
-                let [turned, outputs] = lanes.lens(geometry);
-                let (turned, rest) = aligned(slot).split_at_mut(turned);
-                let outputs = &mut aligned(rest)[..outputs];
-                // Nothing writes to the columns around the image.
-                turned.fill(T::zero());
-                for (start, output) in blocks(piece.view_mut(), Axis(0), SIDE * outs) {
-                    let channel = (first + start) / outs;
-                    let weights = &weights[(first + start) * geometry.taps()..];
-                    let cells = &cells[(image * geometry.in_channels + channel) * geometry.input_cells()..];
-                    let groups = output.nrows() / outs;
-                    let scratch = [&mut *turned, &mut *outputs];
-                    channels::convolve(
-                        (geometry, lanes),
-                        (weights, cells),
-                        regions(geometry, lanes.rows),
-                        (output, groups),
-                        scratch,
-                    );
-                }
+                let cells = &cells[image * geometry.in_channels * geometry.input_cells()..];
+                forward_by_lanes((geometry, lanes), (weights, cells), (first, piece.view_mut()), slot);
                 epilogue.apply(first, piece);
             },
         );
@@ -171,6 +154,29 @@ pub(super) fn forward<T: Element>(
         }
         epilogue.apply(first, piece);
     });
+}
+
+/// The channels of a piece from `first` on, with weights in blocks of channels and the cells of one image.
+fn forward_by_lanes<T: Element>(
+    (geometry, lanes): (&ConvGeometry, &channels::Layout),
+    (weights, cells): (&[T], &[T]),
+    (first, piece): (usize, ArrayViewMut2<'_, T>),
+    slot: &mut [T],
+) {
+    let outs = geometry.group_out_channels();
+    let [turned, outputs] = lanes.lens(geometry);
+    let (turned, rest) = aligned(slot).split_at_mut(turned);
+    let outputs = &mut aligned(rest)[..outputs];
+    // Nothing writes to the columns around the image.
+    turned.fill(T::zero());
+    for (start, output) in blocks(piece, Axis(0), SIDE * outs) {
+        let weights = &weights[(first + start) * geometry.taps()..];
+        let cells = &cells[(first + start) / outs * geometry.input_cells()..];
+        let groups = output.nrows() / outs;
+        let regions = regions(geometry, lanes.rows);
+        let scratch = [&mut *turned, &mut *outputs];
+        channels::convolve((geometry, lanes), (weights, cells), regions, (output, groups), scratch);
+    }
 }
 
 /// The output by whole planes, and each of these by so many rows.

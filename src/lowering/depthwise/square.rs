@@ -17,7 +17,7 @@ use crate::simd::{arch, narrow_arch};
 const K: usize = 3;
 
 /// Whether a geometry is one that these loops compute.
-pub(super) fn is_square(geometry: &ConvGeometry) -> bool {
+pub(crate) fn is_square(geometry: &ConvGeometry) -> bool {
     let [depth, height, width] = geometry.axes;
     let fits = |axis: Axis| axis.kernel == K && axis.dilation == 1 && axis.stride == 1;
     depth.kernel == 1 && fits(height) && fits(width)
