@@ -46,7 +46,7 @@ impl<const D: usize> Padding<D> {
 pub enum Numerics {
     /// Winograd's algorithms may be chosen, which compute other sums with the same value: their error is within
     /// four times that of the textbook's, and a value that is not finite spreads to the whole tile (up to 3 cells
-    /// further) instead of its windows alone.
+    /// further, times the dilation) instead of its windows alone.
     #[default]
     Fast,
     /// Only the sums of the definition, in whatever order.

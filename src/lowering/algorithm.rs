@@ -22,9 +22,10 @@ pub enum Algorithm {
     Fused,
     /// One input channel a group, without dense products: outputs stay in registers, along rows.
     Depthwise,
-    /// 3×3 kernels of stride 1 by Winograd's F(2×2, 3×3): 2.25 times fewer products, other sums.
+    /// 3×3 kernels of stride 1 by Winograd's F(2×2, 3×3): 2.25 times fewer products, other sums. Kernels of 3 in one
+    /// dimension and 1×3 kernels by F(2, 3), 1.5 times fewer, whatever the dilation.
     WinogradF2,
-    /// The same by F(4×4, 3×3): 4 times fewer products.
+    /// The same by F(4×4, 3×3), 4 times fewer products, and F(4, 3), 2 times fewer.
     WinogradF4,
 }
 

@@ -38,7 +38,7 @@ pub(crate) use merged::{with_merged, with_merged_mut};
 pub(crate) use packed::packed_geometry;
 pub(crate) use patches::{PatchSink, PatchSource};
 pub(crate) use pieces::{blocks, entries};
-pub(crate) use winograd::Scheme;
+pub(crate) use winograd::{Axes, Scheme, Tile, has_moves};
 
 use ndarray::{ArrayView2, ArrayView3, ArrayView4, ArrayView5, ArrayViewMut2, ArrayViewMut3, ArrayViewMut5, s};
 

@@ -69,7 +69,7 @@ pub(crate) fn choose(geometry: &ConvGeometry, request: Request) -> Result<Choice
             return Err(Error::Unsupported { algorithm: asked.name(), reason });
         }
         Algorithm::WinogradF2 | Algorithm::WinogradF4 if packed_geometry(g, pass, asked).is_none() => {
-            let reason = "it computes forward passes and input gradients of 3×3 kernels, stride and dilation 1";
+            let reason = "it computes forward passes and input gradients of stride 1: of 3×3 kernels without dilation, and of 1×3 kernels whose dilation is no larger than a row of outputs";
             return Err(Error::Unsupported { algorithm: asked.name(), reason });
         }
         _ => return Ok(Choice { algorithm: asked, reason: "asked for by name" }),
@@ -113,8 +113,11 @@ pub(crate) fn choose(geometry: &ConvGeometry, request: Request) -> Result<Choice
 fn cheapest(geometry: &ConvGeometry, request: Request) -> (Algorithm, &'static str) {
     let reasons = [
         (Algorithm::Fused, "the patch matrix is packed for the microkernel, straight from the image"),
-        (Algorithm::WinogradF2, "2.25 times fewer products; its weights are read in less time than those of F(4×4)"),
-        (Algorithm::WinogradF4, "4 times fewer products outweigh the transforms"),
+        (
+            Algorithm::WinogradF2,
+            "2.25 times fewer products, 1.5 in one dimension; its weights are read in less time than those of F(4×4)",
+        ),
+        (Algorithm::WinogradF4, "4 times fewer products, 2 in one dimension, outweigh the transforms"),
     ];
     let allowed = reasons.into_iter().filter(|&(algorithm, _)| {
         let is_exact = algorithm.scheme().is_none();

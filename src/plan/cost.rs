@@ -4,7 +4,7 @@
 //! 50 multiply-adds a nanosecond; `docs/performance.md` has the figures.
 
 use crate::geometry::ConvGeometry;
-use crate::lowering::{Algorithm, Scheme};
+use crate::lowering::{Algorithm, Axes, Scheme, Tile, has_moves};
 
 /// Share of its time that `Fused` spends in the microkernel.
 const FUSED_SHARE: f64 = 0.85;
@@ -17,6 +17,13 @@ const F2_VALUE: f64 = 36.0;
 
 /// … and with F(4×4).
 const F4_VALUE: f64 = 28.0;
+
+/// The same along the width alone, of an input and of an output …
+const ROW_INPUT: f64 = 9.0;
+const ROW_OUTPUT: f64 = 20.0;
+
+/// … and what it takes longer, over the dilation, where tiles are cut and spread run by run.
+const ROW_RUN: f64 = 80.0;
 
 /// What a byte of weights costs that comes from the L3 or beyond, once for each batch of tiles.
 const WEIGHT_BYTE: f64 = 6.0;
@@ -35,13 +42,20 @@ pub(super) fn cost(geometry: &ConvGeometry, algorithm: Algorithm, size: usize) -
             images * (outputs * g.patch_rows() as f64 / FUSED_SHARE + outputs * FUSED_OUTPUT)
         }
         Some(scheme) => {
-            let values = scheme.products() as f64;
-            let [depth, height, width] = g.axes.map(|axis| axis.output);
-            let tiles = depth * height.div_ceil(scheme.outputs()) * width.div_ceil(scheme.outputs());
-            let value = if scheme == Scheme::F2 { F2_VALUE } else { F4_VALUE };
+            let tile = Tile::of(g, scheme);
+            let values = tile.products() as f64;
+            let [rows, columns] = tile.counts(g);
+            let tiles = g.axes[0].output * rows * columns;
+            let dilation = g.axes[2].dilation;
+            let run = if has_moves(dilation) { 0.0 } else { ROW_RUN / dilation as f64 };
+            let ([input, output], most) = match (tile.axes, scheme) {
+                (Axes::Plane, Scheme::F2) => ([F2_VALUE; 2], 64.0),
+                (Axes::Plane, Scheme::F4) => ([F4_VALUE; 2], 64.0),
+                (Axes::Width, _) => ([ROW_INPUT + run, ROW_OUTPUT + run], 256.0),
+            };
             let products = values * ins * outs * tiles.next_multiple_of(if tiles > 8 { 16 } else { 2 }) as f64;
-            let transforms = values * value * (ins + outs) * tiles as f64;
-            let batch = (BATCH_BYTES / (values * ins * size as f64)).clamp(16.0, 64.0);
+            let transforms = values * (input * ins + output * outs) * tiles as f64;
+            let batch = (BATCH_BYTES / (values * ins * size as f64)).clamp(16.0, most);
             let weights = values * ins * outs * size as f64 * (tiles as f64 / batch).ceil();
             images * (products + transforms).max(weights * WEIGHT_BYTE)
         }

@@ -11,7 +11,7 @@ use super::cost::cost;
 use crate::element::Element;
 use crate::gemm::Kernel;
 use crate::geometry::ConvGeometry;
-use crate::lowering::{Algorithm, Pass, has_depthwise_lanes, is_square, packed_geometry};
+use crate::lowering::{Algorithm, Pass, Tile, has_depthwise_lanes, is_square, packed_geometry};
 
 /// Seconds of one run of `algorithm`, which is not `Auto`, on one thread.
 pub(super) fn seconds<T: Element>(geometry: &ConvGeometry, pass: Pass, algorithm: Algorithm) -> f64 {
@@ -60,7 +60,8 @@ fn thin(g: &ConvGeometry, algorithm: Algorithm) -> f64 {
     let each = match algorithm.scheme() {
         None => FUSED_PROBLEM + FUSED_PACKED * patches(g),
         Some(scheme) => {
-            let values_an_output = scheme.products() as f64 / (scheme.outputs() as f64).powi(2);
+            let tile = Tile::of(g, scheme);
+            let values_an_output = tile.products() as f64 / tile.cells() as f64;
             WINOGRAD_PROBLEM + WINOGRAD_TRANSFORMED * values_an_output * g.windows() as f64
         }
     };

@@ -132,14 +132,19 @@ pub fn can(algorithm: Algorithm, operation: Operation, case: &Case) -> bool {
             }
         },
         Algorithm::WinogradF2 | Algorithm::WinogradF4 => {
-            let [depth, plane @ ..] = &definition.lines;
-            let is_three = |line: &Line| line.kernel == 3 && line.stride == 1 && line.dilation == 1 && line.output > 0;
+            let [depth, height, width] = &definition.lines;
+            let is_three = |line: &Line| line.kernel == 3 && line.stride == 1 && line.output > 0;
+            let is_plane = is_three(height) && height.dilation == 1 && width.dilation == 1;
+            // Along the width alone, where two outputs share a cell.
+            let found = if operation == Operation::Forward { width.output } else { width.input };
+            let is_row = height.kernel == 1 && height.stride == 1 && height.output > 0 && width.dilation <= found;
             depth.kernel == 1
                 && depth.stride == 1
                 && depth.before == 0
                 && depth.output == depth.input
                 && operation != Operation::WeightGrad
-                && plane.iter().all(is_three)
+                && is_three(width)
+                && (is_plane || is_row)
                 && can(Algorithm::Fused, operation, case)
         }
         Algorithm::Depthwise => {

@@ -119,6 +119,23 @@ fn other_ranks() -> Vec<Case> {
     vec![
         Case::new("line", &[2, 3, 11], &[4, 3, 3]).stride(&[2]).pad(&[1]).bias(),
         Case::new("line, grouped and dilated", &[3, 4, 13], &[6, 2, 4]).groups(2).dilation(&[3]).sides(&[(2, 1)]),
+        Case::new("line, three taps", &[2, 5, 37], &[4, 5, 3]).sides(&[(0, 2)]).bias(),
+        Case::new("line, three taps apart", &[1, 6, 53], &[10, 3, 3]).groups(2).dilation(&[3]).pad(&[3]).bias(),
+        Case::new("line, three taps far apart", &[1, 2, 41], &[2, 2, 3]).dilation(&[17]).sides(&[(9, 21)]),
+        Case::new("line, three taps as far apart as outputs", &[2, 1, 15], &[3, 1, 3]).dilation(&[5]),
+        Case::new("line, three taps eight apart", &[2, 3, 139], &[5, 3, 3]).dilation(&[8]).sides(&[(8, 5)]),
+        Case::new("line, three taps, reflect", &[1, 3, 23], &[2, 3, 3])
+            .dilation(&[2])
+            .pad(&[4])
+            .border(Border::Reflect),
+        Case::new("line, many tiles", &[1, 2, 1111], &[3, 2, 3]).pad(&[1]),
+        conv("rows of three taps", [2, 3, 5, 13], [17, 3, 1, 3]).padding(Pad::Same).bias(),
+        conv("rows of three taps apart, padded on all sides", [1, 4, 3, 22], [6, 2, 1, 3])
+            .groups(2)
+            .dilation(&[1, 4])
+            .sides(&[(1, 2), (4, 1)]),
+        conv("rows of three taps, circular", [1, 2, 2, 9], [3, 2, 1, 3]).pad(&[1, 3]).border(Border::Circular),
+        Case::new("rows of three taps in a volume", &[1, 2, 3, 4, 11], &[3, 2, 1, 1, 3]).pad(&[0, 0, 1]),
         Case::new("line, pointwise", &[2, 5, 7], &[3, 5, 1]),
         Case::new("volume", &[2, 2, 4, 5, 3], &[3, 2, 3, 2, 2]).pad(&[1, 0, 1]).bias(),
         Case::new("volume with everything", &[1, 4, 5, 4, 6], &[4, 2, 2, 3, 2])
@@ -130,6 +147,7 @@ fn other_ranks() -> Vec<Case> {
         Case::new("volume, same", &[1, 2, 3, 4, 5], &[2, 2, 2, 3, 4]).stride(&[1, 2, 2]).padding(Pad::Same),
         Case::new("volume, pointwise", &[2, 3, 2, 3, 2], &[4, 3, 1, 1, 1]).bias(),
         Case::transposed("line, transposed", &[2, 3, 5], &[3, 4, 4]).stride(&[3]).pad(&[1]).output_padding(&[2]).bias(),
+        Case::transposed("line, three taps apart, transposed", &[2, 3, 19], &[3, 4, 3]).dilation(&[4]).pad(&[3]),
         Case::transposed("volume, transposed", &[1, 2, 2, 3, 2], &[2, 3, 2, 3, 2])
             .stride(&[2, 1, 3])
             .sides(&[(0, 1), (1, 1), (2, 0)])

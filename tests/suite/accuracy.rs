@@ -49,6 +49,9 @@ fn cases() -> Vec<Case> {
         Case::new("deep", &[1, 512, 5, 5], &[8, 512, 3, 3]).pad(&[1, 1]),
         Case::new("wide", &[1, 3, 40, 40], &[8, 3, 7, 7]).stride(&[2, 2]).pad(&[3, 3]),
         Case::new("pointwise", &[1, 1024, 6, 6], &[8, 1024, 1, 1]),
+        Case::new("rows", &[1, 64, 14, 14], &[16, 64, 1, 3]).pad(&[0, 1]),
+        Case::new("deep line", &[1, 512, 60], &[8, 512, 3]).pad(&[1]),
+        Case::new("deep line, dilated", &[1, 512, 60], &[8, 512, 3]).dilation(&[4]).pad(&[4]),
         Case::new("line", &[1, 40, 300], &[8, 40, 9]),
     ]
 }

@@ -62,6 +62,12 @@ fn every_algorithm_agrees_with_the_definition_on_random_geometries() {
     });
 }
 
+/// What Winograd's algorithms compute along the width alone, but for strides and wide dilations.
+fn is_row(case: &Case) -> bool {
+    let [.., height, width] = [&[1][..], &case.weight[2..]].concat()[..] else { return false };
+    (height, width) == (1, 3) && case.stride.iter().all(|&n| n == 1)
+}
+
 #[test]
 fn random_cases_cover_what_they_should() {
     use crate::common::oracle::Border;
@@ -78,6 +84,7 @@ fn random_cases_cover_what_they_should() {
         ("mirrored", share(|case| case.border != Border::Zeros)),
         ("output padding", share(|case| case.output_padding.iter().any(|&n| n > 0))),
         ("strided", share(|case| case.stride.iter().any(|&n| n > 1))),
+        ("rows of three taps", share(is_row)),
         ("dilated", share(|case| case.dilation.iter().any(|&n| n > 1))),
     ] {
         assert!(count >= 100, "{what}: {count} of 1000");

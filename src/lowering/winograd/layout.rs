@@ -2,7 +2,9 @@
 
 use std::ops::RangeInclusive;
 
-use super::transform::{Scheme, TAPS, WIDTH};
+use super::rows::MAX_MOVE;
+use super::scheme::{Axes, Scheme, Tile};
+use super::transform::WIDTH;
 use crate::geometry::{Axis, ConvGeometry};
 use crate::lowering::lanes::{Lanes, Vector};
 use crate::lowering::pieces::block_length;
@@ -16,8 +18,11 @@ const PRODUCT_BYTES: usize = 128 << 10;
 /// A slab of padded input, a few channels at a time.
 const SLAB_BYTES: usize = 96 << 10;
 
-/// Tiles of one batch, at the most: the lanes of the widest microkernel.
+/// Tiles of one batch, at the most: the lanes of the widest microkernel …
 const MAX_TILES: usize = 64;
+
+/// … and where a tile has one row only, of which the scratch memory holds more.
+const MAX_ROW_TILES: usize = 256;
 
 /// Output channels lie on the lanes, where no lane is empty, for so many tiles of an image and fewer. With more,
 /// empty lanes are few, and outputs need not be turned.
@@ -34,7 +39,7 @@ const MIN_PASS: usize = 128;
 /// Everything that is known before the arrays come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Layout {
-    pub scheme: Scheme,
+    pub tile: Tile,
     /// What lies on the lanes: tiles (as `Windows`) or output channels.
     pub lanes: Lanes,
     /// The convolution whose windows are the tiles.
@@ -43,8 +48,8 @@ pub(crate) struct Layout {
     pub rows_of_tiles: ConvGeometry,
     /// Tiles that are transformed and multiplied together.
     pub batch: usize,
-    /// Rows of tiles of one task.
-    pub rows: usize,
+    /// Cells of an output plane of one task: whole rows of tiles or, of a single one, whole blocks.
+    pub region: usize,
     /// Output channels of one task.
     pub channels: usize,
     /// Output channels whose products are kept at a time.
@@ -60,65 +65,69 @@ pub(crate) struct Layout {
     pub pass: usize,
     /// Input channels that are in the slab at a time.
     pub slab_channels: usize,
-    pub slab: Slab,
-    /// Elements of the parts of the scratch memory: slab, inputs of one channel's tiles, transformed
-    /// inputs, products, outputs.
+    /// Where tiles of several rows are cut from. Those of one row are cut from the rows of the image.
+    pub slab: Option<Slab>,
+    /// Elements of the parts of the scratch memory: slab or part of a row, inputs of one channel's tiles,
+    /// transformed inputs, products, outputs.
     pub parts: [usize; 5],
     pub slack: usize,
-}
-
-/// Whether a geometry is one that these schemes compute: 3×3, stride and dilation 1, nothing along the depth.
-pub(crate) fn applies(geometry: &ConvGeometry) -> bool {
-    let [depth, plane @ ..] = &geometry.axes;
-    let is_plane = |axis: &Axis| axis.kernel == TAPS && axis.stride == 1 && axis.dilation == 1;
-    depth.is_pointwise() && plane.iter().all(is_plane) && geometry.windows() > 0
 }
 
 impl Layout {
     /// The largest batch of tiles whose scratch memory is within `workspace_bytes`: the weights are read once
     /// for each.
     pub fn new(geometry: &ConvGeometry, scheme: Scheme, vector: Vector, workspace_bytes: usize) -> Self {
-        let tiles = tile_geometry(geometry, scheme);
+        let tile = Tile::of(geometry, scheme);
+        let tiles = tile_geometry(geometry, tile);
         let weights = [geometry.group_out_channels(), geometry.group_in_channels(), vector.size];
-        let are_far = weights.into_iter().fold(scheme.products(), usize::saturating_mul) > FAR_WEIGHT_BYTES;
+        let are_far = weights.into_iter().fold(tile.products(), usize::saturating_mul) > FAR_WEIGHT_BYTES;
         let few = tiles.windows() <= FEW_TILES && !(are_far && TILES_FOR_FAR_WEIGHTS.contains(&tiles.windows()));
         let pass =
-            if few && are_far { pass_length(geometry, scheme, &tiles, vector, workspace_bytes) } else { usize::MAX };
+            if few && are_far { pass_length(geometry, tile, &tiles, vector, workspace_bytes) } else { usize::MAX };
         let pass = pass.min(geometry.group_in_channels());
-        let mut most = MAX_TILES;
+        let mut most = most_tiles(tile);
         loop {
             let lanes = if few || most < WIDTH { Lanes::Channels } else { Lanes::Windows };
-            let layout = Self::within(geometry, (scheme, tiles.clone(), lanes), vector, (most, pass));
+            let layout = Self::within(geometry, (tile, tiles.clone(), lanes), vector, (most, pass));
             if layout.slot_len().saturating_mul(vector.size) <= workspace_bytes || most == 1 {
                 return layout;
             }
             most = match lanes {
-                Lanes::Windows => most - WIDTH,
-                Lanes::Channels => most - most.div_ceil(8),
+                Lanes::Windows if most > WIDTH => most - WIDTH,
+                Lanes::Windows | Lanes::Channels => most - most.div_ceil(8),
             };
         }
     }
 
     fn within(
         g: &ConvGeometry,
-        (scheme, tiles, lanes): (Scheme, ConvGeometry, Lanes),
+        (tile, tiles, lanes): (Tile, ConvGeometry, Lanes),
         vector: Vector,
         (most, pass): (usize, usize),
     ) -> Self {
         let threads = parallel::threads();
-        let (outputs, products) = (scheme.outputs(), scheme.products());
+        let products = tile.products();
         let [_, tile_rows, tile_columns] = tiles.axes.map(|axis| axis.output);
         let outs = g.group_out_channels();
 
         let images = (g.batch * g.groups * tiles.axes[0].output).max(1);
         let wanted = if threads > 1 { (2 * threads).div_ceil(images) } else { 1 };
-        let rows = tile_rows.div_ceil(wanted.min(tile_rows.div_ceil(1 + most / tile_columns / 2)).max(1));
-        let region = rows * tile_columns;
+        let width = g.axes[2];
+        let pieces = |tiles: usize, tiles_each: usize| tiles.div_ceil(wanted.min(tiles.div_ceil(tiles_each)).max(1));
+        let (rows, region, cells) = if tile.axes == Axes::Width && tile_rows == 1 {
+            let block = tile.scheme.outputs() * width.dilation;
+            let blocks = pieces(width.output.div_ceil(block), (1 + most / 2).div_ceil(width.dilation));
+            let cells = (blocks * block).min(width.output);
+            (1, tile.columns(width.dilation, cells), cells)
+        } else {
+            let rows = pieces(tile_rows, 1 + most / tile_columns / 2);
+            (rows, rows * tile_columns, rows * tile.outputs()[0] * width.output)
+        };
         let batch = match lanes {
             Lanes::Windows => fill_batch(region, most),
             Lanes::Channels => region.div_ceil(region.div_ceil(most)),
         };
-        let tasks = images * tile_rows.div_ceil(rows);
+        let tasks = images * (tile_rows * tile_columns).div_ceil(region);
         let unit = match lanes {
             Lanes::Windows => vector.columns,
             Lanes::Channels => vector.lanes,
@@ -132,32 +141,35 @@ impl Layout {
         };
         let group = group.min(channels.next_multiple_of(unit));
 
-        // A batch of tiles may start and end within a row of them.
-        let slab_rows = ((batch + tile_columns - 2) / tile_columns + 1).min(rows);
-        let cells = row_geometry(&tiles, scheme);
-        let dims = slab_dims(&cells, 1, slab_rows);
-        let channel_len: usize = dims.iter().product();
-        let slab_channels = (SLAB_BYTES / (channel_len * vector.size)).clamp(1, pass.max(1));
-        let slab = Slab::new(&cells, [1, slab_rows], cells.group_in_channels());
+        let rows_of_tiles = row_geometry(&tiles, tile);
+        let (slab, slab_channels, slab_len) = if tile.axes == Axes::Plane {
+            // A batch of tiles may start and end within a row of them.
+            let slab_rows = ((batch + tile_columns - 2) / tile_columns + 1).min(rows);
+            let channel_len: usize = slab_dims(&rows_of_tiles, 1, slab_rows).iter().product();
+            let channels = (SLAB_BYTES / (channel_len * vector.size)).clamp(1, pass.max(1));
+            (Some(Slab::new(&rows_of_tiles, [1, slab_rows], g.group_in_channels())), channels, channels * channel_len)
+        } else {
+            (None, pass.max(1), (batch + 2 * width.dilation.min(MAX_MOVE)) * tile.scheme.outputs())
+        };
         let slack = 64 / vector.size;
         // Transforms store whole lanes, whatever the number of tiles.
         let value_step = pass * held + WIDTH;
         let kept =
             (group * batch.next_multiple_of(if lanes == Lanes::Windows { WIDTH } else { 1 })).next_multiple_of(WIDTH);
         let parts = [
-            slab_channels * channel_len,
-            products * MAX_TILES + slack,
+            slab_len,
+            products * most_tiles(tile) + slack,
             products * value_step,
             products * kept,
-            outputs * outputs * kept,
+            tile.cells() * kept,
         ];
         Self {
-            scheme,
+            tile,
             lanes,
             tiles,
-            rows_of_tiles: cells,
+            rows_of_tiles,
             batch,
-            rows,
+            region: cells,
             channels,
             group,
             kept,
@@ -181,36 +193,39 @@ impl Layout {
 /// workspace. It must not depend on the number of threads, since each pass is a sum of its own.
 fn pass_length(
     geometry: &ConvGeometry,
-    scheme: Scheme,
+    tile: Tile,
     tiles: &ConvGeometry,
     vector: Vector,
     workspace_bytes: usize,
 ) -> usize {
     let ins = geometry.group_in_channels();
-    let channel_bytes = scheme.products() * tiles.windows().min(MAX_TILES).next_multiple_of(WIDTH) * vector.size;
+    let channel_bytes = tile.products() * tiles.windows().min(most_tiles(tile)).next_multiple_of(WIDTH) * vector.size;
     let fits = |pass: &usize| pass.saturating_mul(channel_bytes) <= workspace_bytes / 10 * 7;
     let most_passes = (ins / MIN_PASS).max(1);
     let mut lengths = (1..=most_passes).map(|passes| ins.div_ceil(passes));
     lengths.find(fits).unwrap_or(ins.div_ceil(most_passes))
 }
 
+fn most_tiles(tile: Tile) -> usize {
+    match tile.axes {
+        Axes::Plane => MAX_TILES,
+        Axes::Width => MAX_ROW_TILES,
+    }
+}
+
 /// The convolution with one window a tile: its windows span a tile's inputs, and move by its outputs.
-fn tile_geometry(geometry: &ConvGeometry, scheme: Scheme) -> ConvGeometry {
+fn tile_geometry(geometry: &ConvGeometry, tile: Tile) -> ConvGeometry {
     let [depth, plane @ ..] = geometry.axes;
-    let [h, w] = plane.map(|axis| Axis {
-        kernel: scheme.side(),
-        stride: scheme.outputs(),
-        output: axis.output.div_ceil(scheme.outputs()),
-        ..axis
-    });
+    let (sides, outputs, counts) = (tile.sides(), tile.outputs(), tile.counts(geometry));
+    let [h, w] = [0, 1].map(|i| Axis { kernel: sides[i], stride: outputs[i], output: counts[i], ..plane[i] });
     ConvGeometry { axes: [depth, h, w], ..geometry.clone() }
 }
 
-/// The same along the height; along the width, the cells themselves with their padding, and one tile more, so
-/// that all of them can be cut off in whole steps.
-fn row_geometry(tiles: &ConvGeometry, scheme: Scheme) -> ConvGeometry {
+/// The same along the height; along the width, the cells themselves with their padding, and one block of tiles
+/// more, so that all of them can be cut off in whole steps.
+fn row_geometry(tiles: &ConvGeometry, tile: Tile) -> ConvGeometry {
     let [depth, height, width] = tiles.axes;
-    let cells = (width.output + 1) * scheme.outputs();
+    let cells = (width.output.div_ceil(width.dilation) + 1) * width.dilation * tile.scheme.outputs();
     let width = Axis { kernel: 1, stride: 1, output: cells, ..width };
     ConvGeometry { axes: [depth, height, width], ..tiles.clone() }
 }
@@ -230,6 +245,14 @@ fn fill_batch(region: usize, most: usize) -> usize {
 mod tests {
     use super::*;
     use crate::options::{ConvOptions, Padding};
+
+    #[test]
+    fn many_tiles_have_a_layout_in_the_smallest_workspace() {
+        let geometry = ConvOptions::<2>::new().geometry(&[1, 1, 70, 70], &[1, 1, 3, 3]).unwrap();
+        let vector = Vector { size: 4, len: 16, lanes: 64, columns: 6, most_tail: 8 };
+        let layout = Layout::new(&geometry, Scheme::F4, vector, 1);
+        assert_eq!((layout.batch, layout.lanes), (1, Lanes::Channels));
+    }
 
     #[test]
     fn passes_do_not_depend_on_the_number_of_threads() {

@@ -1,25 +1,30 @@
-//! Winograd's minimal filtering: 3×3 kernels with 4 (F(4×4)) or 2.25 (F(2×2)) times fewer products.
+//! Winograd's minimal filtering: 3×3 kernels with 4 (F(4×4)) or 2.25 (F(2×2)) times fewer products, and kernels of one
+//! row of 3 with 2 (F(4)) or 1.5 (F(2)) times fewer.
 //!
 //! Overlapping tiles of the input and the kernels are transformed; for each of the 36 or 16 values of a
-//! transformed tile, kernels times inputs is a dense product over the channels; the products are
+//! transformed tile (6 or 4 of one row), kernels times inputs is a dense product over the channels; the products are
 //! transformed back. A task takes a batch of tiles from its input to its output while all of it stays
 //! in the L2. Sums are not those of the definition: see `Numerics`.
 
 mod layout;
+mod rows;
+mod scheme;
 mod tiles;
 mod transform;
 
-pub(crate) use layout::{Layout, applies};
-pub(crate) use transform::Scheme;
+pub(crate) use layout::Layout;
+pub(crate) use rows::has_moves;
+pub(crate) use scheme::{Axes, Scheme, Tile, applies};
 
 use std::ops::Range;
 
 use ndarray::{ArrayView2, ArrayView4, ArrayView5, ArrayViewMut1, ArrayViewMut2, ArrayViewMut3, Axis, s};
 
+use self::rows::{Rows, covered, spread};
 use self::tiles::{TURNED, interleave, split, turn};
 use self::transform::{Direction, Planes, WIDTH, transform};
 use super::lanes::Lanes;
-use super::patches::segments;
+use super::patches::{Segment, segments};
 use super::pieces::{blocks, channel_blocks};
 use super::scratch::aligned;
 use super::slab::{Region, fill_slab};
@@ -39,11 +44,12 @@ fn depth_blocks(channels: usize) -> impl Iterator<Item = (Range<usize>, Store)> 
     (0..channels).step_by(length).map(move |start| (start..(start + length).min(channels), Store::after(start)))
 }
 
-/// The kernels `[OC, C/g · 9]`, transformed and packed: by group and tile of channels, then by value of the
+/// The kernels `[OC, C/g · taps]`, transformed and packed: by group and tile of channels, then by value of the
 /// transformed tile, then by input channel.
 pub(crate) fn pack_weights<T: Element>(kernels: ArrayView2<'_, T>, groups: usize, layout: &Layout) -> Vec<T> {
-    let (outs, products) = (kernels.nrows() / groups, layout.scheme.products());
-    let ins = kernels.ncols() / 9;
+    let (outs, tile) = (kernels.nrows() / groups, layout.tile);
+    let (products, taps) = (tile.products(), tile.taps());
+    let ins = kernels.ncols() / taps;
     let (unit, most) = channel_tiles::<T>(layout.lanes);
     let padded = outs.next_multiple_of(unit);
     let mut packed = vec![T::zero(); groups * padded * ins * products];
@@ -54,10 +60,10 @@ pub(crate) fn pack_weights<T: Element>(kernels: ArrayView2<'_, T>, groups: usize
             for channel in first..(first + width).min(outs) {
                 let row = kernels.row(group * outs + channel);
                 for input in 0..ins {
-                    let taps = std::array::from_fn(|tap| row[input * 9 + tap].to_f64());
-                    layout.scheme.kernel2d(taps, |value, u| {
+                    let write = |value, u| {
                         packed[start + (value * ins + input) * width + channel - first] = T::from_f64(u);
-                    });
+                    };
+                    tile.transform_kernel(|tap| row[input * taps + tap].to_f64(), write);
                 }
             }
         }
@@ -85,16 +91,16 @@ pub(super) fn forward<T: Element>(
     let g = geometry;
     let [_, height, width] = g.axes.map(|axis| axis.output);
     let outs = g.group_out_channels();
-    let region = layout.rows * layout.scheme.outputs() * width;
     let pieces = channel_blocks(output, outs, layout.channels).flat_map(move |(image, channel, rows)| {
         blocks(rows, Axis(1), height * width).enumerate().flat_map(move |(plane, (_, windows))| {
-            blocks(windows, Axis(1), region).map(move |(start, piece)| (image, channel, [plane, start / width], piece))
+            let pieces = blocks(windows, Axis(1), layout.region);
+            pieces.map(move |(start, piece)| (image, channel, [plane, start / width, start % width], piece))
         })
     });
     parallel::for_each(pieces, workspace, layout.slot_len(), |(image, channel, place, piece), slot: &mut [T]| {
         let group = channel / outs;
         let weights = &weights[group * weights.len() / g.groups..];
-        let mut task = Task { geometry: g, layout, weights, first: channel % outs, place, piece };
+        let mut task = Task::new((g, layout), weights, channel % outs, (place, piece));
         task.run(group_image(g, input, image, group), Parts::new(slot, layout));
         epilogue.apply(channel, task.piece);
     });
@@ -109,7 +115,7 @@ struct Parts<'s, T> {
     transformed: &'s mut [T],
     /// Products `[products, channels, tiles]`, or `[products, tiles, channels]` with channels on the lanes.
     products: &'s mut [T],
-    /// Outputs `[outputs², channels, tiles]`, or with the last two exchanged.
+    /// Outputs `[outputs of a tile, channels, tiles]`, or with the last two exchanged.
     outputs: &'s mut [T],
 }
 
@@ -125,31 +131,45 @@ impl<'s, T> Parts<'s, T> {
     }
 }
 
-/// A block of output channels, from `first` of its group on, for the output plane and rows from `place` on.
+/// A block of output channels, from `first` of its group on, for rows of an output plane or a part of its only row.
 struct Task<'a, 'o, T> {
     geometry: &'a ConvGeometry,
     layout: &'a Layout,
     /// Packed weights from this group on.
     weights: &'a [T],
     first: usize,
-    place: [usize; 2],
+    /// Plane, row of tiles and column of tiles of the first tile.
+    place: [usize; 3],
     piece: ArrayViewMut2<'o, T>,
+    /// Cells of a row of the piece, and tiles that cover them.
+    width: usize,
+    columns: usize,
 }
 
-impl<T: Element> Task<'_, '_, T> {
+impl<'a, 'o, T: Element> Task<'a, 'o, T> {
+    /// The piece begins with the cell `[plane, row, column]`.
+    fn new(
+        (geometry, layout): (&'a ConvGeometry, &'a Layout),
+        weights: &'a [T],
+        first: usize,
+        ([plane, row, column], piece): ([usize; 3], ArrayViewMut2<'o, T>),
+    ) -> Self {
+        let (tile, axis) = (layout.tile, geometry.axes[2]);
+        let width = axis.output.min(piece.ncols());
+        let place = [plane, row / tile.outputs()[0], tile.columns(axis.dilation, column)];
+        Self { geometry, layout, weights, first, place, piece, width, columns: tile.columns(axis.dilation, width) }
+    }
+
     fn run(&mut self, image: ArrayView4<'_, T>, mut parts: Parts<'_, T>) {
         let layout = self.layout;
-        let [_, _, columns] = layout.tiles.axes.map(|axis| axis.output);
-        let width = self.geometry.axes[2].output;
-        let rows = (self.piece.ncols() / width).div_ceil(layout.scheme.outputs());
-        let all = rows * columns;
-        let first_row = self.place[1] / layout.scheme.outputs();
+        let rows = (self.piece.ncols() / self.width).div_ceil(layout.tile.outputs()[0]);
+        let all = rows * self.columns;
         for start in (0..all).step_by(layout.batch) {
             let tiles = start..(start + layout.batch).min(all);
             let ins = self.geometry.group_in_channels();
             for first in (0..ins).step_by(layout.pass) {
                 let inputs = first..(first + layout.pass).min(ins);
-                self.transform_input(image, (first_row, tiles.clone()), inputs.clone(), &mut parts);
+                self.transform_input(image, tiles.clone(), inputs.clone(), &mut parts);
                 match layout.lanes {
                     Lanes::Windows => self.multiply_by_tiles(tiles.clone(), inputs, &mut parts),
                     Lanes::Channels => self.multiply_by_channels(tiles.clone(), inputs, &mut parts),
@@ -158,38 +178,44 @@ impl<T: Element> Task<'_, '_, T> {
         }
     }
 
-    /// Fills `parts.transformed` with `Bᵀ d B` of each channel of these tiles, which are counted from the
-    /// task's first row of tiles on.
+    /// Fills `parts.transformed` with the transformed inputs of each channel of these tiles, which are counted from
+    /// the task's first on.
     fn transform_input(
         &self,
         image: ArrayView4<'_, T>,
-        (first_row, tiles): (usize, Range<usize>),
+        tiles: Range<usize>,
         inputs: Range<usize>,
         parts: &mut Parts<'_, T>,
     ) {
         let layout = self.layout;
-        let (g, slab, step) = (&layout.tiles, &layout.slab, layout.scheme.outputs());
+        let (g, scheme, [plane, first_row, first_column]) = (&layout.tiles, layout.tile.scheme, self.place);
         let [_, tile_rows, columns] = g.axes.map(|axis| axis.output);
-        let (top, bottom) = (tiles.start / columns, (tiles.end - 1) / columns + 1);
-        let region = Region { first: [self.place[0], first_row + top], count: [1, bottom - top] };
-        let plane = (self.place[0] * tile_rows + first_row) * columns;
-        let side = layout.scheme.side();
-        // Rows of tiles in this batch: place in the batch, number, row and first column in the slab.
-        let rows = || {
-            segments(g, plane + tiles.start..plane + tiles.end)
-                .map(move |segment| (segment.place, segment.oh - first_row - top, segment.windows.start))
-        };
+        let (top, bottom) = (tiles.start / self.columns, (tiles.end - 1) / self.columns + 1);
+        let region = Region { first: [plane, first_row + top], count: [1, bottom - top] };
+        let first_tile = (plane * tile_rows + first_row) * columns + first_column;
+        // Rows of tiles in this batch.
+        let segments = || segments(g, first_tile + tiles.start..first_tile + tiles.end);
         let (held, lanes) = (layout.held, tiles.len().next_multiple_of(WIDTH));
+        let [height, side] = layout.tile.sides();
+        let rows = Rows::new(&layout.rows_of_tiles, image);
         for first in inputs.clone().step_by(layout.slab_channels) {
             let channels = first..(first + layout.slab_channels).min(inputs.end);
-            fill_slab(&layout.rows_of_tiles, slab, image, (channels.clone(), region), parts.slab);
+            if let Some(slab) = &layout.slab {
+                fill_slab(&layout.rows_of_tiles, slab, image, (channels.clone(), region), parts.slab);
+            }
             for (place, channel) in channels.enumerate() {
-                for (tiles, row, column) in rows() {
-                    for i in 0..side {
+                for Segment { od, oh, windows, place: tiles } in segments() {
+                    let Some(slab) = &layout.slab else {
+                        let planes = (&mut parts.cells[tiles.start..], lanes);
+                        rows.cut((channel, [od, oh]), (scheme, windows), parts.slab, planes);
+                        continue;
+                    };
+                    let (row, step) = (oh - region.first[1], scheme.outputs());
+                    for i in 0..height {
                         let line = place * slab.channel_len() + (row * step + i) * slab.columns;
-                        let (cells, planes) =
-                            (&parts.slab[line + column * step..], &mut parts.cells[i * side * lanes + tiles.start..]);
-                        match layout.scheme {
+                        let cells = &parts.slab[line + windows.start * step..];
+                        let planes = &mut parts.cells[i * side * lanes + tiles.start..];
+                        match scheme {
                             Scheme::F2 => split::<T, 2>(cells, tiles.len(), planes, lanes),
                             Scheme::F4 => split::<T, 4>(cells, tiles.len(), planes, lanes),
                         }
@@ -199,7 +225,7 @@ impl<T: Element> Task<'_, '_, T> {
                 // Of fewer tiles than a lane has, the rest is overwritten by the next channel.
                 let to = Planes { step: layout.value_step, tiles: lanes };
                 let transformed = &mut parts.transformed[(channel - inputs.start) * held..];
-                transform(layout.scheme, Direction::Input, (&*parts.cells, from), (transformed, to));
+                transform(layout.tile, Direction::Input, (&*parts.cells, from), (transformed, to));
             }
         }
     }
@@ -207,7 +233,7 @@ impl<T: Element> Task<'_, '_, T> {
     /// Tiles on the lanes.
     fn multiply_by_tiles(&mut self, tiles: Range<usize>, inputs: Range<usize>, parts: &mut Parts<'_, T>) {
         let (layout, kernel) = (self.layout, Kernel::<T>::best());
-        let (ins, products) = (self.geometry.group_in_channels(), layout.scheme.products());
+        let (ins, products) = (self.geometry.group_in_channels(), layout.tile.products());
         let held = layout.held;
         let lanes = tiles.len().next_multiple_of(kernel.vector);
         let channels = self.piece.nrows();
@@ -235,7 +261,7 @@ impl<T: Element> Task<'_, '_, T> {
                 }
             }
             let planes = Planes { step: layout.kept, tiles: count * held };
-            transform(layout.scheme, Direction::Output, (&*parts.products, planes), (&mut *parts.outputs, planes));
+            transform(layout.tile, Direction::Output, (&*parts.products, planes), (&mut *parts.outputs, planes));
             for channel in 0..count {
                 let outputs = &parts.outputs[channel * held..];
                 self.store_tiles(
@@ -251,7 +277,7 @@ impl<T: Element> Task<'_, '_, T> {
     /// Channels on the lanes.
     fn multiply_by_channels(&mut self, tiles: Range<usize>, inputs: Range<usize>, parts: &mut Parts<'_, T>) {
         let (layout, kernel) = (self.layout, Kernel::<T>::best());
-        let (ins, products) = (self.geometry.group_in_channels(), layout.scheme.products());
+        let (ins, products) = (self.geometry.group_in_channels(), layout.tile.products());
         let channels = self.piece.nrows();
         for group in (0..channels).step_by(layout.group) {
             let count = layout.group.min(channels - group);
@@ -281,7 +307,7 @@ impl<T: Element> Task<'_, '_, T> {
                 }
             }
             let planes = Planes { step: layout.kept, tiles: tiles.len() * width };
-            transform(layout.scheme, Direction::Output, (&*parts.products, planes), (&mut *parts.outputs, planes));
+            transform(layout.tile, Direction::Output, (&*parts.products, planes), (&mut *parts.outputs, planes));
             let store = Store::after(inputs.start);
             for first in (0..count).step_by(TURNED) {
                 let channels = group + first..group + count.min(first + TURNED);
@@ -299,25 +325,36 @@ impl<T: Element> Task<'_, '_, T> {
         outputs: &[T],
         (steps, store): ((usize, usize), Store),
     ) {
-        let side = self.layout.scheme.outputs();
-        let [_, _, columns] = self.layout.tiles.axes.map(|axis| axis.output);
-        let width = self.geometry.axes[2].output;
+        let ([high, side], dilation) = (self.layout.tile.outputs(), self.geometry.axes[2].dilation);
+        let (columns, width) = (self.columns, self.width);
         let mut channel = self.piece.row_mut(channel);
         let rows = channel.len() / width;
         let mut start = tiles.start;
         while start < tiles.end {
             let (row, column) = (start / columns, start % columns);
             let count = (columns - column).min(tiles.end - start);
-            let cells = (count * side).min(width - column * side);
-            for i in 0..side.min(rows - row * side) {
-                let place = (row * side + i) * width + column * side;
+            for i in 0..high.min(rows - row * high) {
+                let place = (row * high + i) * width;
                 let from = &outputs[i * side * steps.0 + (start - tiles.start) * steps.1..];
-                match channel.as_slice_mut().map(|line| &mut line[place..place + cells]) {
-                    Some(line) if side == 4 => interleave::<T, 4>(line, from, steps, store),
-                    Some(line) => interleave::<T, 2>(line, from, steps, store),
-                    None => channel.slice_mut(s![place..place + cells]).iter_mut().enumerate().for_each(|(x, to)| {
-                        store.put(to, from[x % side * steps.0 + x / side * steps.1]);
-                    }),
+                match channel.as_slice_mut().map(|line| &mut line[place..place + width]) {
+                    Some(line) if dilation > 1 => {
+                        spread(line, (side, dilation), column..column + count, from, (steps, store));
+                    }
+                    Some(line) => {
+                        let line = &mut line[column * side..width.min((column + count) * side)];
+                        match side {
+                            4 => interleave::<T, 4>(line, from, steps, store),
+                            _ => interleave::<T, 2>(line, from, steps, store),
+                        }
+                    }
+                    None => {
+                        for tile in 0..count {
+                            let cells = covered(column + tile, dilation, side).take_while(|&cell| cell < width);
+                            cells.enumerate().for_each(|(j, cell)| {
+                                store.put(&mut channel[place + cell], from[j * steps.0 + tile * steps.1]);
+                            });
+                        }
+                    }
                 }
             }
             start += count;
@@ -338,9 +375,8 @@ impl<T: Element> Task<'_, '_, T> {
             }
             return;
         }
-        let side = self.layout.scheme.outputs();
-        let columns = self.layout.tiles.axes[2].output;
-        let width = self.geometry.axes[2].output;
+        let ([high, side], dilation) = (self.layout.tile.outputs(), self.geometry.axes[2].dilation);
+        let (columns, width) = (self.columns, self.width);
         let rows = self.piece.ncols() / width;
         let count = channels.len();
         let mut piece = self.piece.slice_mut(s![channels, ..]);
@@ -348,14 +384,22 @@ impl<T: Element> Task<'_, '_, T> {
         let mut lines: [&mut [T]; TURNED] =
             std::array::from_fn(|_| rest.next().and_then(ArrayViewMut1::into_slice).unwrap_or_default());
         for (place, tile) in tiles.enumerate() {
-            let (row, column) = (tile / columns * side, tile % columns * side);
-            for i in 0..side.min(rows - row) {
+            let (row, column) = (tile / columns * high, tile % columns);
+            for i in 0..high.min(rows - row) {
+                let start = (row + i) * width;
                 let from = &outputs[i * side * steps.0 + place * steps.1..];
-                let start = (row + i) * width + column;
-                let cells = start..start + side.min(width - column);
+                let lines = &mut lines[..count];
+                if dilation > 1 {
+                    let cells = covered(column, dilation, side).take_while(|&cell| cell < width);
+                    cells.enumerate().for_each(|(j, cell)| {
+                        turn::<T, 1>(lines, start + cell..start + cell + 1, &from[j * steps.0..], (steps.0, store));
+                    });
+                    continue;
+                }
+                let cells = start + column * side..start + width.min((column + 1) * side);
                 match side {
-                    4 => turn::<T, 4>(&mut lines[..count], cells, from, (steps.0, store)),
-                    _ => turn::<T, 2>(&mut lines[..count], cells, from, (steps.0, store)),
+                    4 => turn::<T, 4>(lines, cells, from, (steps.0, store)),
+                    _ => turn::<T, 2>(lines, cells, from, (steps.0, store)),
                 }
             }
         }

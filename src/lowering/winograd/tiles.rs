@@ -29,6 +29,24 @@ pub(super) fn split<T: Element, const STEP: usize>(row: &[T], tiles: usize, plan
     }
 }
 
+/// The same with taps `DILATION` cells apart, where so many neighbouring tiles are runs of as many cells:
+/// `planes[j][b · DILATION + p] = row[(STEP · b + j) · DILATION + p]`. The row has one block more than the tiles.
+pub(super) fn split_apart<T: Element, const STEP: usize, const DILATION: usize>(
+    row: &[T],
+    tiles: usize,
+    planes: &mut [T],
+    step: usize,
+) {
+    let (runs, _) = row.as_chunks::<DILATION>();
+    for j in 0..STEP + 2 {
+        let (whole, rest) = planes[j * step..][..tiles].as_chunks_mut::<DILATION>();
+        if let Some(last) = runs.get(whole.len() * STEP + j) {
+            rest.copy_from_slice(&last[..rest.len()]);
+        }
+        whole.iter_mut().zip(runs[j..].iter().step_by(STEP)).for_each(|(to, from)| *to = *from);
+    }
+}
+
 /// `line[t · SIDE + j] = from[j · steps.0 + t · steps.1]`, or that added to it.
 pub(super) fn interleave<T: Element, const SIDE: usize>(
     line: &mut [T],

@@ -14,66 +14,9 @@ use std::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
 
 use pulp::{Simd, WithSimd};
 
+use super::scheme::{Axes, MAX_SIDE, Scheme, Tile};
 use crate::element::Element;
 use crate::simd::arch;
-
-/// Which of the two: how many outputs a tile gives along each axis.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Scheme {
-    /// F(2×2, 3×3).
-    F2,
-    /// F(4×4, 3×3).
-    F4,
-}
-
-/// Taps of the kernels that these schemes are for.
-pub(super) const TAPS: usize = 3;
-
-/// The longest side of a transformed tile.
-const MAX_SIDE: usize = 6;
-
-impl Scheme {
-    /// Outputs of a tile along an axis.
-    pub const fn outputs(self) -> usize {
-        match self {
-            Self::F2 => 2,
-            Self::F4 => 4,
-        }
-    }
-
-    /// Inputs of a tile along an axis, and the side of a transformed tile.
-    pub const fn side(self) -> usize {
-        self.outputs() + TAPS - 1
-    }
-
-    /// Products of one tile.
-    pub const fn products(self) -> usize {
-        self.side() * self.side()
-    }
-
-    /// `G`: a kernel of 3 taps, transformed, in f64.
-    fn kernel(self, [g0, g1, g2]: [f64; TAPS]) -> [f64; MAX_SIDE] {
-        match self {
-            Self::F2 => [g0, (g0 + g1 + g2) / 2.0, (g0 - g1 + g2) / 2.0, g2, 0.0, 0.0],
-            Self::F4 => {
-                let (a, b) = (FRAC_1_SQRT_2 * g1, SQRT_2 * g1);
-                let (near, far) = (g0 + g2 / 2.0, g0 + 2.0 * g2);
-                [g0, (near + a) / -1.5, (near - a) / -1.5, (far + b) / 6.0, (far - b) / 6.0, g2]
-            }
-        }
-    }
-
-    /// `G g Gᵀ`: a 3×3 kernel, transformed, row by row.
-    pub fn kernel2d(self, taps: [f64; TAPS * TAPS], mut write: impl FnMut(usize, f64)) {
-        let side = self.side();
-        let columns: [[f64; MAX_SIDE]; TAPS] =
-            std::array::from_fn(|j| self.kernel(std::array::from_fn(|i| taps[i * TAPS + j])));
-        for i in 0..side {
-            let row = self.kernel(std::array::from_fn(|j| columns[j][i]));
-            row[..side].iter().enumerate().for_each(|(j, &value)| write(i * side + j, value));
-        }
-    }
-}
 
 /// Tiles that are transformed side by side: one register of f32 on the widest machines.
 pub(super) const WIDTH: usize = 16;
@@ -188,10 +131,21 @@ pub(super) struct Planes {
 /// Which of the two transforms.
 #[derive(Clone, Copy)]
 pub(super) enum Direction {
-    /// `Bᵀ d B`: from a tile's inputs to its transformed values.
+    /// `Bᵀ d B`, of one row `d B`: from a tile's inputs to its transformed values.
     Input,
-    /// `Aᵀ m A`: from its products to its outputs, row by row.
+    /// `Aᵀ m A`, of one row `m A`: from its products to its outputs, row by row.
     Output,
+}
+
+impl Direction {
+    /// Values that the transform gives along an axis.
+    #[inline(always)]
+    const fn kept(self, scheme: Scheme) -> usize {
+        match self {
+            Self::Input => scheme.side(),
+            Self::Output => scheme.outputs(),
+        }
+    }
 }
 
 /// The transform along one axis.
@@ -215,11 +169,7 @@ fn both_axes<S: Simd, T: Element>(
     (from, source): (&[T], Planes),
     (to, target): (&mut [T], Planes),
 ) {
-    let side = scheme.side();
-    let kept = match direction {
-        Direction::Input => side,
-        Direction::Output => scheme.outputs(),
-    };
+    let (side, kept) = (scheme.side(), direction.kept(scheme));
     let mut half = [[Lane::ZERO(); MAX_SIDE]; MAX_SIDE];
     for tile in (0..source.tiles).step_by(WIDTH) {
         for j in 0..side {
@@ -239,21 +189,47 @@ fn both_axes<S: Simd, T: Element>(
     }
 }
 
-/// Transforms all tiles of `from` into `to`, with the widest instructions that the processor has.
-pub(super) fn transform<T: Element>(
+/// Transforms the row of each tile of `from`.
+#[inline(always)]
+fn width_axis<S: Simd, T: Element>(
     scheme: Scheme,
     direction: Direction,
-    from: (&[T], Planes),
-    to: (&mut [T], Planes),
+    (from, source): (&[T], Planes),
+    (to, target): (&mut [T], Planes),
 ) {
-    arch().dispatch(Transform { scheme, direction, from, to });
+    let mut row = [Lane::ZERO(); MAX_SIDE];
+    for tile in (0..source.tiles).step_by(WIDTH) {
+        for j in 0..scheme.side() {
+            row[j] = Lane::load(&from[j * source.step + tile..]);
+        }
+        let values = one_axis::<S, T>(scheme, direction, row);
+        for j in 0..direction.kept(scheme) {
+            values[j].store(&mut to[j * target.step + tile..]);
+        }
+    }
+}
+
+/// Transforms all tiles of `from` into `to`, with the widest instructions that the processor has.
+pub(super) fn transform<T: Element>(tile: Tile, direction: Direction, from: (&[T], Planes), to: (&mut [T], Planes)) {
+    arch().dispatch(Transform { tile, direction, from, to });
 }
 
 struct Transform<'a, T> {
-    scheme: Scheme,
+    tile: Tile,
     direction: Direction,
     from: (&'a [T], Planes),
     to: (&'a mut [T], Planes),
+}
+
+impl<T: Element> Transform<'_, T> {
+    /// The arguments, which are constants where it is called, are the tile's and the direction.
+    #[inline(always)]
+    fn run<S: Simd>(self, scheme: Scheme, direction: Direction) {
+        match self.tile.axes {
+            Axes::Plane => both_axes::<S, T>(scheme, direction, self.from, self.to),
+            Axes::Width => width_axis::<S, T>(scheme, direction, self.from, self.to),
+        }
+    }
 }
 
 impl<T: Element> WithSimd for Transform<'_, T> {
@@ -262,12 +238,11 @@ impl<T: Element> WithSimd for Transform<'_, T> {
     /// One call for each case, so that each has its loops unrolled.
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Self { scheme, direction, from, to } = self;
-        match (scheme, direction) {
-            (Scheme::F2, Direction::Input) => both_axes::<S, T>(Scheme::F2, Direction::Input, from, to),
-            (Scheme::F4, Direction::Input) => both_axes::<S, T>(Scheme::F4, Direction::Input, from, to),
-            (Scheme::F2, Direction::Output) => both_axes::<S, T>(Scheme::F2, Direction::Output, from, to),
-            (Scheme::F4, Direction::Output) => both_axes::<S, T>(Scheme::F4, Direction::Output, from, to),
+        match (self.tile.scheme, self.direction) {
+            (Scheme::F2, Direction::Input) => self.run::<S>(Scheme::F2, Direction::Input),
+            (Scheme::F4, Direction::Input) => self.run::<S>(Scheme::F4, Direction::Input),
+            (Scheme::F2, Direction::Output) => self.run::<S>(Scheme::F2, Direction::Output),
+            (Scheme::F4, Direction::Output) => self.run::<S>(Scheme::F4, Direction::Output),
         }
     }
 }
@@ -278,26 +253,26 @@ mod tests {
 
     #[test]
     fn a_transformed_tile_gives_the_convolution_of_its_cells() {
-        for scheme in [Scheme::F2, Scheme::F4] {
-            let (side, outputs) = (scheme.side(), scheme.outputs());
+        let schemes = [Scheme::F2, Scheme::F4];
+        for tile in schemes.into_iter().flat_map(|scheme| [Axes::Plane, Axes::Width].map(|axes| Tile { scheme, axes }))
+        {
+            let ([rows, side], [high, wide]) = (tile.sides(), tile.outputs());
             let planes = Planes { step: WIDTH, tiles: WIDTH };
             let cell = |tile: usize, i: usize, j: usize| ((tile * 13 + i * 7 + j * 5) % 11) as f64 - 5.0;
-            let taps: [f64; 9] = std::array::from_fn(|i| (i * i) as f64 - 20.0);
-            let mut d = vec![0.0; scheme.products() * WIDTH];
-            for i in 0..side {
-                for j in 0..side {
-                    (0..WIDTH).for_each(|tile| d[(i * side + j) * WIDTH + tile] = cell(tile, i, j));
-                }
+            let tap = |i: usize| (i * i) as f64 - 20.0;
+            let mut d = vec![0.0; tile.products() * WIDTH];
+            for (i, j) in (0..rows).flat_map(|i| (0..side).map(move |j| (i, j))) {
+                (0..WIDTH).for_each(|tile| d[(i * side + j) * WIDTH + tile] = cell(tile, i, j));
             }
-            let (mut v, mut y) = (vec![f64::NAN; d.len()], vec![f64::NAN; outputs * outputs * WIDTH]);
-            transform(scheme, Direction::Input, (&d, planes), (&mut v, planes));
-            scheme.kernel2d(taps, |i, u| v[i * WIDTH..(i + 1) * WIDTH].iter_mut().for_each(|v| *v *= u));
-            transform(scheme, Direction::Output, (&v, planes), (&mut y, planes));
-            for tile in 0..WIDTH {
-                for (i, j) in (0..outputs).flat_map(|i| (0..outputs).map(move |j| (i, j))) {
-                    let expected: f64 = (0..9).map(|t| taps[t] * cell(tile, i + t / 3, j + t % 3)).sum();
-                    let found = y[(i * outputs + j) * WIDTH + tile];
-                    assert!((found - expected).abs() < 1e-10, "{scheme:?} {i} {j}: {found} is not {expected}");
+            let (mut v, mut y) = (vec![f64::NAN; d.len()], vec![f64::NAN; tile.cells() * WIDTH]);
+            transform(tile, Direction::Input, (&d, planes), (&mut v, planes));
+            tile.transform_kernel(tap, |i, u| v[i * WIDTH..(i + 1) * WIDTH].iter_mut().for_each(|v| *v *= u));
+            transform(tile, Direction::Output, (&v, planes), (&mut y, planes));
+            for n in 0..WIDTH {
+                for (i, j) in (0..high).flat_map(|i| (0..wide).map(move |j| (i, j))) {
+                    let expected: f64 = (0..tile.taps()).map(|t| tap(t) * cell(n, i + t / 3, j + t % 3)).sum();
+                    let found = y[(i * wide + j) * WIDTH + n];
+                    assert!((found - expected).abs() < 1e-10, "{tile:?} {i} {j}: {found} is not {expected}");
                 }
             }
         }
