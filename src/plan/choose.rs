@@ -165,6 +165,11 @@ mod tests {
         assert_eq!(chosen([1, 3, 224, 224], [64, 3, 3, 3], same), Algorithm::Fused);
         assert_eq!(layer(64, 56, same.stride([2, 2])), Algorithm::Fused);
         assert_eq!(layer(64, 56, same.numerics(Numerics::Strict)), Algorithm::Fused);
+        let row = |channels: [usize; 2], dilation| {
+            chosen([1, channels[0], 1, 16000], [channels[1], channels[0], 1, 3], same.dilation([1, dilation]))
+        };
+        assert_eq!([1, 2, 3, 8, 512].map(|dilation| row([64, 64], dilation)), [Algorithm::WinogradF4; 5]);
+        assert_eq!([row([3, 64], 1), row([8, 64], 1)], [Algorithm::Fused; 2]);
     }
 
     #[test]

@@ -18,7 +18,8 @@ const F2_VALUE: f64 = 36.0;
 /// … and with F(4×4).
 const F4_VALUE: f64 = 28.0;
 
-/// The same along the width alone, of an input and of an output …
+/// The same along the width alone, of an input and of an output (set on lines of 250 to 16000 cells, on units of
+/// 128 bits) …
 const ROW_INPUT: f64 = 9.0;
 const ROW_OUTPUT: f64 = 20.0;
 

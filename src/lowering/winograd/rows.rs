@@ -65,7 +65,7 @@ impl<'a, T: Element> Rows<'a, T> {
         }
     }
 
-    /// Cell `j` of tile `tiles.start + t` becomes `planes[j · step + t]`, for a row of output rows.
+    /// Cell `j` of tile `tiles.start + t` of the output row `[depth, height]` becomes `planes[j · step + t]`.
     pub fn cut(
         &self,
         (channel, [depth, height]): (usize, [usize; 2]),
