@@ -1,5 +1,7 @@
 //! The vector lanes of the microkernel, and what lies on them.
 
+use gemm_common::cache::CACHE_INFO;
+
 use crate::element::Element;
 use crate::gemm::Kernel;
 
@@ -12,7 +14,7 @@ pub(crate) enum Lanes {
     Channels,
 }
 
-/// Lanes of the microkernel that will run.
+/// Lanes of the microkernel that will run, and the memory that feeds them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Vector {
     /// Bytes of an element.
@@ -25,6 +27,8 @@ pub(crate) struct Vector {
     pub columns: usize,
     /// Windows that are taken one by one where they fill no register.
     pub most_tail: usize,
+    /// Bytes of weights that may still come from a cache when they are read again.
+    pub near_bytes: usize,
 }
 
 impl Vector {
@@ -37,6 +41,7 @@ impl Vector {
             lanes: kernel.lanes(),
             columns: kernel.columns(),
             most_tail: kernel.most_tail(),
+            near_bytes: CACHE_INFO[2].cache_bytes,
         }
     }
 }

@@ -28,10 +28,12 @@ const MAX_ROW_TILES: usize = 256;
 /// empty lanes are few, and outputs need not be turned.
 const FEW_TILES: usize = 256;
 
-/// Unless the transformed weights come from memory, and are used for so few tiles only that they are waited for: a
+/// Unless the transformed weights are in no cache, and are used for so few tiles only that they are waited for: a
 /// register of tiles takes weights slowly and evenly.
-const FAR_WEIGHT_BYTES: usize = 24 << 20;
 const TILES_FOR_FAR_WEIGHTS: RangeInclusive<usize> = 11..=32;
+
+/// Weights of so many bytes are better read once, and the inputs in passes.
+const PASS_WEIGHT_BYTES: usize = 24 << 20;
 
 /// Input channels of a pass: fewer would transform outputs too often.
 const MIN_PASS: usize = 128;
@@ -80,10 +82,14 @@ impl Layout {
         let tile = Tile::of(geometry, scheme);
         let tiles = tile_geometry(geometry, tile);
         let weights = [geometry.group_out_channels(), geometry.group_in_channels(), vector.size];
-        let are_far = weights.into_iter().fold(tile.products(), usize::saturating_mul) > FAR_WEIGHT_BYTES;
+        let weight_bytes = weights.into_iter().fold(tile.products(), usize::saturating_mul);
+        let are_far = weight_bytes > vector.near_bytes;
         let few = tiles.windows() <= FEW_TILES && !(are_far && TILES_FOR_FAR_WEIGHTS.contains(&tiles.windows()));
-        let pass =
-            if few && are_far { pass_length(geometry, tile, &tiles, vector, workspace_bytes) } else { usize::MAX };
+        let pass = if few && weight_bytes > PASS_WEIGHT_BYTES {
+            pass_length(geometry, tile, &tiles, vector, workspace_bytes)
+        } else {
+            usize::MAX
+        };
         let pass = pass.min(geometry.group_in_channels());
         let mut most = most_tiles(tile);
         loop {
@@ -258,7 +264,7 @@ mod tests {
     fn passes_do_not_depend_on_the_number_of_threads() {
         let options = ConvOptions::<2>::new().padding(Padding::symmetric([1, 1]));
         let geometry = options.geometry(&[1, 512, 28, 28], &[512, 512, 3, 3]).unwrap();
-        let vector = Vector { size: 4, len: 16, lanes: 64, columns: 6, most_tail: 8 };
+        let vector = Vector { size: 4, len: 16, lanes: 64, columns: 6, most_tail: 8, near_bytes: 24 << 20 };
         let passes: Vec<_> = [1, 2, 3, 7]
             .map(|threads| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
