@@ -20,7 +20,10 @@ mod sealed {
         /// The first elements of a slice that has as many as there are lanes.
         fn load<S: Simd>(simd: S, cells: &[Self]) -> Self::Vector<S>;
 
-        /// Writes the first lanes, as many as the slice is long.
+        /// Writes all lanes to the first elements of a slice that has as many.
+        fn put<S: Simd>(simd: S, vector: Self::Vector<S>, cells: &mut [Self]);
+
+        /// Writes the first lanes, as many as the slice is long. Slower, even where these are all.
         fn store<S: Simd>(simd: S, vector: Self::Vector<S>, cells: &mut [Self]);
 
         /// `a · b + c`, rounded once where the processor can.
@@ -34,7 +37,7 @@ mod sealed {
     }
 
     macro_rules! sealed {
-        ($element:ident, $vector:ident, $lanes:ident, $splat:ident, $load:ident, $store:ident, $fused:ident, $halve:ident, $turn:ident) => {
+        ($element:ident, $vector:ident, $lanes:ident, $splat:ident, $load:ident, $put:ident, $store:ident, $fused:ident, $halve:ident, $turn:ident) => {
             impl Sealed for $element {
                 type Vector<S: Simd> = S::$vector;
 
@@ -51,6 +54,11 @@ mod sealed {
                 #[inline(always)]
                 fn load<S: Simd>(_: S, cells: &[Self]) -> S::$vector {
                     S::$load(&cells[..S::$lanes]).0[0]
+                }
+
+                #[inline(always)]
+                fn put<S: Simd>(_: S, vector: S::$vector, cells: &mut [Self]) {
+                    S::$put(&mut cells[..S::$lanes]).0[0] = vector;
                 }
 
                 #[inline(always)]
@@ -74,13 +82,25 @@ mod sealed {
             }
         };
     }
-    sealed!(f32, f32s, F32_LANES, splat_f32s, as_simd_f32s, partial_store_f32s, mul_add_e_f32s, halve_f32, turn_f32);
+    sealed!(
+        f32,
+        f32s,
+        F32_LANES,
+        splat_f32s,
+        as_simd_f32s,
+        as_mut_simd_f32s,
+        partial_store_f32s,
+        mul_add_e_f32s,
+        halve_f32,
+        turn_f32
+    );
     sealed!(
         f64,
         f64s,
         F64_LANES,
         splat_f64s,
         as_simd_f64s,
+        as_mut_simd_f64s,
         partial_store_f64s,
         mul_add_e_f64s,
         halve_plain,

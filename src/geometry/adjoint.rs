@@ -7,6 +7,9 @@
 
 use super::{Axis, ConvGeometry, PadMode};
 
+/// Phases of all axes together: each is a convolution of its own.
+const MAX_PHASES: usize = 256;
+
 /// The cells `first`, `first + stride`, … on each axis of an input, and what computes their gradient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Phase {
@@ -37,6 +40,22 @@ impl ConvGeometry {
     pub(crate) fn adjoint(&self) -> Option<Phase> {
         let is_dense = self.axes.iter().all(|axis| axis.stride == 1);
         is_dense.then(|| self.phase([0; 3])).flatten()
+    }
+
+    /// On each axis, the phases that have a cell.
+    pub(crate) fn phase_counts(&self) -> [usize; 3] {
+        self.axes.map(|axis| axis.stride.min(axis.input.max(1)))
+    }
+
+    /// The phases by plane, row and column. `None` if one cannot be computed so, or if there are as many that no run
+    /// of neighbours is left.
+    pub(crate) fn phases(&self) -> Option<Vec<Phase>> {
+        let [planes, rows, columns] = self.phase_counts();
+        if planes.checked_mul(rows)?.checked_mul(columns)? > MAX_PHASES {
+            return None;
+        }
+        let firsts = (0..planes * rows * columns).map(|i| [i / columns / rows, i / columns % rows, i % columns]);
+        firsts.map(|first| self.phase(first)).collect()
     }
 
     /// What computes the gradient of the input's cells `first`, `first + stride`, … on each axis, of which `first` is

@@ -20,7 +20,8 @@ pub enum Algorithm {
     Pointwise,
     /// The patch matrix is never stored: packing for the microkernel reads it from the image.
     Fused,
-    /// One input channel a group, without dense products: outputs stay in registers, along rows.
+    /// One input channel a group, without dense products: outputs stay in registers, along rows or with channels on
+    /// the vector lanes. Input gradients of one output channel a group, of any stride.
     Depthwise,
     /// 3×3 kernels of stride 1 by Winograd's F(2×2, 3×3): 2.25 times fewer products, other sums. Kernels of 3 in one
     /// dimension and 1×3 kernels by F(2, 3), 1.5 times fewer, whatever the dilation.

@@ -27,7 +27,10 @@ mod turned;
 mod winograd;
 
 pub use algorithm::Algorithm;
-pub(crate) use depthwise::{has_grad as has_depthwise_grad, has_lanes as has_depthwise_lanes, is_square};
+pub(crate) use depthwise::{
+    has_grad as has_depthwise_grad, has_input_grad as has_depthwise_input_grad, has_lanes as has_depthwise_lanes,
+    is_square,
+};
 pub use epilogue::Activation;
 pub(crate) use epilogue::Epilogue;
 pub(crate) use fused::has_phases;

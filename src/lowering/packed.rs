@@ -19,6 +19,8 @@ pub(crate) struct Packed {
 enum Layout {
     Fused(fused::Layout),
     Depthwise(depthwise::Layout),
+    /// The same with channels on the vector lanes, and input gradients of any stride.
+    Channels(depthwise::Channels),
     Winograd(winograd::Layout),
     /// An input gradient of any stride.
     Phases(fused::Phases),
@@ -34,14 +36,24 @@ impl Packed {
     ) -> Option<Self> {
         let vector = Vector::of::<T>();
         let Some(packed) = packed_geometry(geometry, pass, algorithm) else {
-            let is_strided = pass == Pass::InputGrad && algorithm == Algorithm::Fused;
-            let phases = is_strided.then(|| fused::Phases::new(geometry, vector, workspace_bytes)).flatten()?;
-            return Some(Self { geometry: geometry.clone(), layout: Layout::Phases(phases) });
+            let layout = match (pass, algorithm) {
+                (Pass::InputGrad, Algorithm::Fused) => {
+                    Layout::Phases(fused::Phases::new(geometry, vector, workspace_bytes)?)
+                }
+                (Pass::InputGrad, Algorithm::Depthwise) => {
+                    Layout::Channels(depthwise::Channels::input_grad(geometry, vector.size, workspace_bytes)?)
+                }
+                _ => return None,
+            };
+            return Some(Self { geometry: geometry.clone(), layout });
         };
         let geometry = packed;
         let layout = match algorithm.scheme() {
             None if algorithm == Algorithm::Depthwise => {
-                Layout::Depthwise(depthwise::Layout::new(&geometry, vector.size, workspace_bytes))
+                match depthwise::Channels::forward(&geometry, vector.size, workspace_bytes) {
+                    Some(channels) => Layout::Channels(channels),
+                    None => Layout::Depthwise(depthwise::Layout::new(&geometry, vector.size, workspace_bytes)),
+                }
             }
             None => Layout::Fused(fused::Layout::new(&geometry, vector, workspace_bytes)),
             Some(scheme) => Layout::Winograd(winograd::Layout::new(&geometry, scheme, vector, workspace_bytes)),
@@ -54,6 +66,7 @@ impl Packed {
         match &self.layout {
             Layout::Fused(layout) => layout.slot_len(),
             Layout::Depthwise(layout) => layout.slot_len(),
+            Layout::Channels(channels) => channels.slot_len(),
             Layout::Winograd(layout) => layout.slot_len(),
             Layout::Phases(phases) => phases.slot_len(),
         }
@@ -66,7 +79,8 @@ impl Packed {
         let kernels = adjoint.as_ref().map_or(kernels, |adjoint| adjoint.view());
         match &self.layout {
             Layout::Fused(layout) => fused::pack_weights(kernels, geometry.groups, layout),
-            Layout::Depthwise(layout) => depthwise::pack_weights(kernels, geometry.groups, layout),
+            Layout::Depthwise(_) => depthwise::pack_weights(kernels),
+            Layout::Channels(channels) => channels.pack_weights(kernels, geometry),
             Layout::Winograd(layout) => winograd::pack_weights(kernels, geometry.groups, layout),
             Layout::Phases(phases) => phases.pack_weights(kernels, geometry),
         }
@@ -84,6 +98,7 @@ impl Packed {
         match &self.layout {
             Layout::Fused(layout) => fused::forward((geometry, layout), weights, input, epilogue, target),
             Layout::Depthwise(layout) => depthwise::forward((geometry, layout), weights, input, epilogue, target),
+            Layout::Channels(channels) => channels.run(weights, input, epilogue, target),
             Layout::Winograd(layout) => winograd::forward((geometry, layout), weights, input, epilogue, target),
             Layout::Phases(phases) => phases.run(weights, input, (epilogue, geometry.groups), target),
         }

@@ -4,7 +4,9 @@ use super::cost::cost;
 use crate::error::{Error, Result};
 use crate::gemm::Backend;
 use crate::geometry::ConvGeometry;
-use crate::lowering::{Algorithm, Pass, has_depthwise_grad, has_fused_grad, has_phases, packed_geometry};
+use crate::lowering::{
+    Algorithm, Pass, has_depthwise_grad, has_depthwise_input_grad, has_fused_grad, has_phases, packed_geometry,
+};
 use crate::options::Numerics;
 
 /// An algorithm and the reason for it. The algorithm is never `Auto`.
@@ -61,11 +63,8 @@ pub(crate) fn choose(geometry: &ConvGeometry, request: Request) -> Result<Choice
             let reason = "it computes input gradients with zeros for padding, of which there are no more than the kernel reaches";
             return Err(Error::Unsupported { algorithm: asked.name(), reason });
         }
-        Algorithm::Depthwise if pass == Pass::WeightGrad && has_depthwise_grad(g) => {
-            return Ok(Choice { algorithm: asked, reason: "asked for by name" });
-        }
-        Algorithm::Depthwise if packed_geometry(g, pass, asked).is_none() => {
-            let reason = "it computes forward passes of one input channel a group, weight gradients of at least eight such groups, and input gradients of stride 1 of one output channel a group";
+        Algorithm::Depthwise if !has_depthwise(g, pass) => {
+            let reason = "it computes forward passes of one input channel a group, weight gradients of at least eight such groups, and input gradients of one output channel a group (with a stride, of at least eight such groups), with zeros for padding, of which there are no more than the kernel reaches";
             return Err(Error::Unsupported { algorithm: asked.name(), reason });
         }
         Algorithm::WinogradF2 | Algorithm::WinogradF4 if packed_geometry(g, pass, asked).is_none() => {
@@ -75,11 +74,8 @@ pub(crate) fn choose(geometry: &ConvGeometry, request: Request) -> Result<Choice
         _ => return Ok(Choice { algorithm: asked, reason: "asked for by name" }),
     }
     let product = g.group_out_channels().saturating_mul(g.patch_rows()).saturating_mul(g.windows());
-    let is_depthwise = match pass {
-        Pass::WeightGrad => has_depthwise_grad(g),
-        Pass::Forward | Pass::InputGrad => packed_geometry(g, pass, Algorithm::Depthwise).is_some(),
-    };
-    let is_depthwise = is_depthwise && backend == Backend::Auto && g.group_out_channels() <= MANY_KERNELS;
+    let kernels = if pass == Pass::InputGrad { g.group_in_channels() } else { g.group_out_channels() };
+    let is_depthwise = backend == Backend::Auto && kernels <= MANY_KERNELS && has_depthwise(g, pass);
     let images = g.groups.saturating_mul(g.batch);
     let (algorithm, reason) = if is_depthwise && product.saturating_mul(images) > TINY_PRODUCT {
         (Algorithm::Depthwise, "each group has one channel to read: there is no matrix to multiply with")
@@ -107,6 +103,14 @@ pub(crate) fn choose(geometry: &ConvGeometry, request: Request) -> Result<Choice
         (Algorithm::Im2colTiled, "the patch matrix by tiles that stay in the cache, with a dense product on each")
     };
     Ok(Choice { algorithm, reason })
+}
+
+fn has_depthwise(g: &ConvGeometry, pass: Pass) -> bool {
+    match pass {
+        Pass::WeightGrad => has_depthwise_grad(g),
+        Pass::InputGrad if has_depthwise_input_grad(g) => true,
+        Pass::Forward | Pass::InputGrad => packed_geometry(g, pass, Algorithm::Depthwise).is_some(),
+    }
 }
 
 /// The cheapest algorithm on the microkernel for the forward pass of `geometry`.
@@ -188,6 +192,22 @@ mod tests {
             let choice = choose(&geometry, request);
             assert_eq!(choice.is_ok(), is_possible, "{side} × 64 cells");
             assert!(choice.err().is_none_or(|error| error.to_string().contains("4096 cells")));
+        }
+    }
+
+    #[test]
+    fn strided_input_gradients_of_many_channels_apart_are_depthwise() {
+        for (groups, is_possible) in [(8, true), (7, false)] {
+            let options = ConvOptions::<2>::new().groups(groups).stride([2, 2]).padding(crate::Padding::Same);
+            let geometry = options.geometry(&[1, groups, 28, 28], &[groups, 1, 3, 3]).unwrap();
+            let (backend, numerics) = (Backend::Auto, Numerics::Fast);
+            let choose =
+                |algorithm| choose(&geometry, Request { pass: Pass::InputGrad, algorithm, backend, numerics, size: 4 });
+            let auto = choose(Algorithm::Auto).unwrap().algorithm;
+            assert_eq!(auto == Algorithm::Depthwise, is_possible, "{groups} groups: {auto}");
+            let named = choose(Algorithm::Depthwise);
+            assert_eq!(named.is_ok(), is_possible, "{groups} groups");
+            assert!(named.err().is_none_or(|error| error.to_string().contains("eight such groups")));
         }
     }
 

@@ -24,6 +24,10 @@ fn multiply_adds(geometry: &ConvGeometry, pass: Pass, algorithm: Algorithm, size
     let g = packed.as_ref().unwrap_or(geometry);
     match algorithm {
         Algorithm::Direct => direct(g),
+        Algorithm::Depthwise if pass == Pass::InputGrad && packed.is_none() => {
+            let cells = g.group_in_channels() as f64 * g.input_cells() as f64;
+            lanes(g, outputs(g) * g.patch_rows() as f64, cells, g.windows() as f64)
+        }
         Algorithm::Depthwise => depthwise(g),
         Algorithm::Pointwise => dense(g, POINTWISE),
         Algorithm::Im2col => dense(g, IM2COL),
@@ -135,12 +139,17 @@ const TILE_PRODUCT: f64 = 2.0;
 const TILE_OUTPUT: f64 = 7.6;
 const TILE_CHANNEL: f64 = 9.5e3;
 
+fn lanes(g: &ConvGeometry, products: f64, outputs: f64, cells: f64) -> f64 {
+    problems(g) * (products * LANES_PRODUCT + outputs * LANES_OUTPUT + cells * LANES_CELL + LANES_CHANNEL)
+}
+
 fn depthwise(g: &ConvGeometry) -> f64 {
     let [depth, height, _] = g.axes;
     let (outputs, taps, cells) = (outputs(g), g.taps() as f64, g.input_cells() as f64);
-    let each = if has_depthwise_lanes(g) {
-        outputs * (taps * LANES_PRODUCT + LANES_OUTPUT) + cells * LANES_CELL + LANES_CHANNEL
-    } else if is_square(g) {
+    if has_depthwise_lanes(g) {
+        return lanes(g, outputs * taps, outputs, cells);
+    }
+    let each = if is_square(g) {
         let rows = depth.input as f64 * height.input as f64;
         outputs * taps * SQUARE_PRODUCT + cells * SQUARE_CELL + rows * SQUARE_ROW + SQUARE_CHANNEL
     } else {

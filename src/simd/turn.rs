@@ -86,9 +86,9 @@ fn turn_blocks<T: Copy, const N: usize>(
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 mod x86 {
     #[cfg(target_arch = "x86")]
-    use std::arch::x86::{__m256, __m512};
+    use std::arch::x86::{__m128, __m256, __m512};
     #[cfg(target_arch = "x86_64")]
-    use std::arch::x86_64::{__m256, __m512};
+    use std::arch::x86_64::{__m128, __m256, __m512};
 
     use pulp::x86::{V3, V4};
     use pulp::{NullaryFnOnce, cast};
@@ -152,26 +152,28 @@ mod x86 {
     impl<P: Target<f32>> NullaryFnOnce for Half<'_, P> {
         type Output = ();
 
-        /// The same with registers of two halves.
+        /// The same with registers of two halves, which are filled from rows of their own: so none cross over.
         #[inline(always)]
         fn call(self) {
             let Self { simd, rows, to } = self;
             let avx = simd.avx;
+            let joined = |low: &[f32], high: &[f32]| -> __m256 {
+                let [low, high] = [low, high].map(|cells| -> __m128 {
+                    let four: &[f32; 4] = cells.first_chunk().expect("half a register");
+                    cast(*four)
+                });
+                avx._mm256_insertf128_ps::<1>(avx._mm256_castps128_ps256(low), high)
+            };
             turn_blocks(rows, to, |block: [&[f32; 8]; 8]| {
-                let mut fours = [avx._mm256_setzero_ps(); 8];
-                for i in 0..2 {
-                    let [a, b, c, d]: [__m256; 4] = [0, 1, 2, 3].map(|row| cast(*block[4 * i + row]));
-                    let (ab, cd) = (avx._mm256_unpacklo_ps(a, b), avx._mm256_unpacklo_ps(c, d));
-                    fours[4 * i] = cast(avx._mm256_unpacklo_pd(cast(ab), cast(cd)));
-                    fours[4 * i + 1] = cast(avx._mm256_unpackhi_pd(cast(ab), cast(cd)));
-                    let (ab, cd) = (avx._mm256_unpackhi_ps(a, b), avx._mm256_unpackhi_ps(c, d));
-                    fours[4 * i + 2] = cast(avx._mm256_unpacklo_pd(cast(ab), cast(cd)));
-                    fours[4 * i + 3] = cast(avx._mm256_unpackhi_pd(cast(ab), cast(cd)));
-                }
                 let mut turned = [[0.0; 8]; 8];
-                for j in 0..4 {
-                    turned[j] = cast(avx._mm256_permute2f128_ps::<0x20>(fours[j], fours[4 + j]));
-                    turned[4 + j] = cast(avx._mm256_permute2f128_ps::<0x31>(fours[j], fours[4 + j]));
+                for i in 0..2 {
+                    let [a, b, c, d] = [0, 1, 2, 3].map(|row| joined(&block[row][4 * i..], &block[4 + row][4 * i..]));
+                    let (ab, cd) = (avx._mm256_unpacklo_ps(a, b), avx._mm256_unpacklo_ps(c, d));
+                    turned[4 * i] = cast(avx._mm256_unpacklo_pd(cast(ab), cast(cd)));
+                    turned[4 * i + 1] = cast(avx._mm256_unpackhi_pd(cast(ab), cast(cd)));
+                    let (ab, cd) = (avx._mm256_unpackhi_ps(a, b), avx._mm256_unpackhi_ps(c, d));
+                    turned[4 * i + 2] = cast(avx._mm256_unpacklo_pd(cast(ab), cast(cd)));
+                    turned[4 * i + 3] = cast(avx._mm256_unpackhi_pd(cast(ab), cast(cd)));
                 }
                 turned
             });

@@ -153,7 +153,9 @@ pub fn can(algorithm: Algorithm, operation: Operation, case: &Case) -> bool {
                 && (operation != Operation::WeightGrad || case.groups >= 8 && case.border == Border::Zeros)
                 && case.weight[0].min(case.weight[1]) > 0
                 && lines.all(|line| line.output > 0)
-                && (definition.lines.iter().all(|line| line.stride == 1) || !is_adjoint(operation, case))
+                && (case.groups >= 8
+                    || !is_adjoint(operation, case)
+                    || definition.lines.iter().all(|line| line.stride == 1))
                 && can(Algorithm::Fused, operation, case)
         }
         // A new algorithm says here what it can do.

@@ -109,6 +109,27 @@ fn groups() -> Vec<Case> {
             .stride(&[1, 2, 2])
             .dilation(&[2, 1, 2])
             .pad(&[1, 1, 2]),
+        conv("channels apart, several regions", [1, 8, 41, 60], [8, 1, 3, 4]).groups(8).stride(&[2, 2]).pad(&[1, 1]),
+        conv("channels apart, stride and gaps", [2, 19, 10, 17], [19, 1, 3, 4])
+            .groups(19)
+            .stride(&[2, 4])
+            .dilation(&[3, 2])
+            .sides(&[(2, 1), (1, 3)]),
+        Case::new("channels apart: line by two", &[2, 20, 71], &[20, 1, 5]).groups(20).stride(&[2]).pad(&[2]),
+        transpose("channels apart, transposed", [2, 17, 6, 7], [17, 1, 4, 3])
+            .groups(17)
+            .stride(&[2, 2])
+            .pad(&[1, 1])
+            .output_padding(&[1, 0])
+            .bias(),
+        transpose("channels apart with multiplier, transposed", [1, 9, 5, 4], [9, 2, 3, 4])
+            .groups(9)
+            .stride(&[2, 3])
+            .bias(),
+        Case::transposed("channels apart, transposed: volume", &[1, 8, 2, 3, 4], &[8, 1, 3, 2, 2])
+            .groups(8)
+            .stride(&[2, 3, 1])
+            .output_padding(&[1, 2, 0]),
         Case::new("channels apart: line", &[2, 20, 70], &[20, 1, 5]).groups(20).pad(&[2]),
         transpose("depthwise, transposed", [1, 4, 3, 3], [4, 1, 3, 3]).groups(4).stride(&[2, 2]).pad(&[1, 1]),
         transpose("depthwise with multiplier, transposed", [2, 3, 3, 2], [3, 2, 2, 3]).groups(3).stride(&[3, 2]),

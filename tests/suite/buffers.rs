@@ -90,6 +90,7 @@ fn sizes_that_leave_tails_of_every_kind_need_no_more_workspace_than_plans_say() 
         Case::new("17 × 15", &[1, 9, 17, 15], &[7, 9, 1, 1]),
         Case::new("stride 2", &[1, 5, 31, 29], &[18, 5, 3, 3]).stride(&[2, 2]).pad(&[1, 1]),
         Case::new("thin groups", &[1, 11, 23, 37], &[11, 1, 3, 3]).groups(11).pad(&[1, 1]),
+        Case::new("thin groups by two", &[1, 21, 23, 29], &[21, 1, 3, 3]).groups(21).stride(&[2, 2]).pad(&[1, 1]),
         Case::new("thin groups, wide kernels", &[1, 5, 19, 21], &[10, 1, 5, 5]).groups(5).pad(&[2, 2]),
         Case::new("one axis", &[1, 6, 211], &[9, 6, 5]).dilation(&[3]),
     ];

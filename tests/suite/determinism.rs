@@ -17,6 +17,7 @@ fn cases() -> Vec<Case> {
         Case::new("more channels than cells", &[1, 96, 3, 3], &[130, 96, 3, 3]).pad(&[1, 1]),
         Case::new("grouped", &[2, 12, 15, 16], &[18, 4, 3, 3]).groups(3).pad(&[2, 1]).dilation(&[2, 1]),
         Case::new("depthwise", &[3, 17, 12, 12], &[17, 1, 3, 3]).groups(17).pad(&[1, 1]),
+        Case::new("depthwise by two", &[2, 37, 23, 26], &[37, 1, 3, 3]).groups(37).stride(&[2, 2]).pad(&[1, 1]),
         Case::new("line", &[2, 8, 700], &[6, 8, 5]).stride(&[2]),
         Case::new("long line of three taps", &[1, 24, 3001], &[20, 24, 3]).pad(&[1]).bias(),
         Case::new("long line of three taps apart", &[1, 7, 2000], &[9, 7, 3]).dilation(&[8]).pad(&[8]).bias(),

@@ -8,7 +8,7 @@
 use ndarray::{ArrayView2, ArrayView3, ArrayView5, ArrayViewMut2, Axis, s};
 use pulp::{Simd, WithSimd};
 
-use super::channels::{Layout, turn_region};
+use super::cells::Cells;
 use super::regions;
 use crate::element::Element;
 use crate::geometry::ConvGeometry;
@@ -27,26 +27,31 @@ const TERMS: usize = 256;
 /// How a weight gradient is cut.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct GradLayout {
-    lanes: Layout,
+    lanes: Cells,
+    /// Where each kernel cell lies in a window.
+    offsets: Vec<usize>,
     slack: usize,
 }
 
 /// Whether there are as many channels, each read by kernels of its own, that this pays.
 pub(crate) fn has_grad(geometry: &ConvGeometry) -> bool {
-    super::applies(geometry) && Layout::applies(geometry)
+    super::applies(geometry) && Cells::applies(geometry)
 }
 
 impl GradLayout {
     /// `None` if another way is better, or must be taken.
     pub fn new(geometry: &ConvGeometry, size: usize, workspace_bytes: usize) -> Option<Self> {
-        let lanes = Layout::new(geometry, size, workspace_bytes)?;
-        Some(Self { lanes, slack: 3 * ALIGNMENT_BYTES / size })
+        if !has_grad(geometry) {
+            return None;
+        }
+        let lanes = Cells::new(geometry, geometry.axes[2].output, size, workspace_bytes)?;
+        Some(Self { offsets: lanes.window_offsets(geometry), lanes, slack: 3 * ALIGNMENT_BYTES / size })
     }
 
     /// Elements of the turned cells, the turned gradient and the sums.
     fn lens(&self, geometry: &ConvGeometry) -> [usize; 3] {
-        let [cells, outputs] = self.lanes.lens(geometry);
-        [cells, outputs, geometry.group_out_channels() * geometry.taps() * SIDE]
+        let outputs = self.lanes.rows * geometry.axes[2].output * SIDE;
+        [self.lanes.len(geometry), outputs, geometry.group_out_channels() * geometry.taps() * SIDE]
     }
 
     /// Elements of the scratch memory of one lane, with room to align its parts.
@@ -62,8 +67,7 @@ pub(in crate::lowering) fn weight_grad<T: Element>(
     grad_output: ArrayView3<'_, T>,
     (weight_grad, workspace): (ArrayViewMut2<'_, T>, &mut [T]),
 ) {
-    let (input, grad_output) = (input.as_standard_layout(), grad_output.as_standard_layout());
-    let cells = input.as_slice().expect("an array in standard layout");
+    let grad_output = grad_output.as_standard_layout();
     let (g, lanes, outs) = (geometry, &layout.lanes, geometry.group_out_channels());
     let pieces = blocks(weight_grad, Axis(0), SIDE * outs);
     parallel::for_each(pieces, workspace, layout.slot_len(g), |(first, piece), slot: &mut [T]| {
@@ -73,12 +77,12 @@ pub(in crate::lowering) fn weight_grad<T: Element>(
         let sums = &mut aligned(rest)[..sums];
         turned.fill(T::zero());
         sums.fill(T::zero());
-        let (channel, groups) = (first / outs, piece.nrows() / outs);
+        let groups = first / outs..(first + piece.nrows()) / outs;
         for image in 0..g.batch {
-            let cells = &cells[(image * g.in_channels + channel) * g.input_cells()..];
+            let input = input.slice(s![image, groups.clone(), .., .., ..]);
             for region in regions(g, lanes.rows) {
                 let [plane, row] = region.first;
-                turn_region((g, lanes), (cells, groups), (plane, row), turned);
+                lanes.turn(g, input, (plane, row), turned);
                 let [_, height, width] = g.axes.map(|axis| axis.output);
                 let start = (plane * height + row) * width;
                 let windows = start..start + region.count[1] * width;
@@ -86,7 +90,7 @@ pub(in crate::lowering) fn weight_grad<T: Element>(
                     let channels = s![image, first + number..first + piece.nrows(); outs, windows.clone()];
                     turn_grad(grad_output.slice(channels), grads);
                     let grads = &grads[..windows.len() * SIDE];
-                    arch().dispatch(Sums { g, lanes, turned, grads, sums });
+                    arch().dispatch(Sums { g, layout, turned, grads, sums });
                 }
             }
         }
@@ -109,7 +113,7 @@ fn turn_grad<T: Element>(grad: ArrayView2<'_, T>, out: &mut [T]) {
 
 struct Sums<'a, T> {
     g: &'a ConvGeometry,
-    lanes: &'a Layout,
+    layout: &'a GradLayout,
     turned: &'a [T],
     grads: &'a [T],
     /// `[tap][channel]`.
@@ -121,7 +125,7 @@ impl<T: Element> WithSimd for Sums<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { g, lanes, turned, grads, sums } = self;
+        let Self { g, layout: GradLayout { lanes, offsets, .. }, turned, grads, sums } = self;
         let [_, h, w] = g.axes;
         let (width, step) = (w.output * SIDE, w.stride * SIDE);
         let row_step = h.stride * lanes.pitch * SIDE;
@@ -130,8 +134,8 @@ impl<T: Element> WithSimd for Sums<'_, T> {
             let cells = &turned[number * rows * row_step..];
             let terms = Terms { grads, width, cells, row_step, step };
             let mut tap = 0;
-            while tap < lanes.offsets.len() {
-                let (offsets, sums) = (&lanes.offsets[tap..], &mut sums[tap * SIDE..]);
+            while tap < offsets.len() {
+                let (offsets, sums) = (&offsets[tap..], &mut sums[tap * SIDE..]);
                 tap += match offsets.len() {
                     TAPS.. => terms.add::<S, TAPS>(simd, offsets, sums),
                     4.. => terms.add::<S, 4>(simd, offsets, sums),
@@ -173,7 +177,7 @@ impl<T: Element> Terms<'_, T> {
             for i in 0..N {
                 let sums = &mut sums[i * SIDE + lane..][..lanes];
                 let all = T::fused(simd, T::load(simd, sums), T::splat(simd, T::one()), added[i]);
-                T::store(simd, all, sums);
+                T::put(simd, all, sums);
             }
         }
         N

@@ -4,26 +4,29 @@
 //! neighbouring windows read neighbouring cells; then a tile of some rows by some columns of outputs stays in
 //! registers while all kernel cells are added to it.
 
+mod cells;
 mod channels;
 mod grad;
 mod square;
+mod sums;
 mod tiles;
 
+pub(crate) use channels::{Channels, has_input_grad};
 pub(super) use grad::weight_grad;
 pub(crate) use grad::{GradLayout, has_grad};
 
 use ndarray::{ArrayView2, ArrayView5, ArrayViewMut2, ArrayViewMut3, Axis, s};
 
+use self::cells::Cells;
 pub(crate) use self::square::is_square;
 use self::tiles::Source;
 use super::Epilogue;
-use super::pieces::{MIN_PIECES, blocks, channel_blocks};
+use super::pieces::{MIN_PIECES, channel_blocks};
 use super::scratch::{ALIGNMENT_BYTES, aligned};
 use super::slab::{Region, Slab, fill_slab, slab_dims};
 use crate::element::Element;
 use crate::geometry::ConvGeometry;
 use crate::parallel;
-use crate::simd::SIDE;
 
 /// A slab must stay in the L1 beside the outputs that are computed from it.
 const SLAB_BYTES: usize = 16 << 10;
@@ -52,8 +55,6 @@ pub(crate) struct Layout {
     slab_len: usize,
     line_len: usize,
     slack: usize,
-    /// The same with channels on the vector lanes, where that is better.
-    lanes: Option<channels::Layout>,
 }
 
 /// Whether every group has one input channel, and there is something to compute.
@@ -63,7 +64,7 @@ pub(crate) fn applies(geometry: &ConvGeometry) -> bool {
 
 /// Whether channels lie on the vector lanes: where there are enough of them, and rows are not faster.
 pub(crate) fn has_lanes(geometry: &ConvGeometry) -> bool {
-    channels::Layout::applies(geometry) && (!is_square(geometry) || geometry.axes[2].output <= LONG_ROW)
+    Cells::applies(geometry) && (!is_square(geometry) || geometry.axes[2].output <= LONG_ROW)
 }
 
 impl Layout {
@@ -75,41 +76,30 @@ impl Layout {
         while rows > 1 && cells(rows) > most {
             rows = rows.div_ceil(2);
         }
-        let outputs = (g.group_out_channels() * g.windows()).max(1);
-        let groups = g.groups.div_ceil(MIN_PIECES.div_ceil(g.batch.max(1))).min((TASK_OUTPUTS / outputs).max(1));
-        let lanes = has_lanes(g).then(|| channels::Layout::new(g, size, workspace_bytes)).flatten();
-        let groups = if lanes.is_some() { groups.next_multiple_of(SIDE) } else { groups };
+        let groups = task_groups(g, g.windows());
         let channels = (most / cells(rows).max(1)).clamp(1, groups);
         let slab = Slab::new(g, [1, rows], 1);
         let whole = ConvGeometry { groups: 1, ..g.clone() };
         let slab_len = channels * slab.channel_len() + MAX_COLUMNS;
-        Self {
-            whole,
-            slab,
-            channels,
-            rows,
-            groups,
-            slab_len,
-            line_len: rows * ow,
-            slack: 2 * ALIGNMENT_BYTES / size,
-            lanes,
-        }
+        let slack = 2 * ALIGNMENT_BYTES / size;
+        Self { whole, slab, channels, rows, groups, slab_len, line_len: rows * ow, slack }
     }
 
     /// Elements of the scratch memory of one lane, with room to align its parts.
     pub fn slot_len(&self) -> usize {
-        let lanes = self.lanes.as_ref().map_or(0, |lanes| lanes.lens(&self.whole).iter().sum());
-        lanes.max(self.slab_len + self.line_len) + self.slack
+        self.slab_len + self.line_len + self.slack
     }
 }
 
-/// The kernels as they are, one row each; and, where channels lie on the lanes, in blocks of channels.
-pub(crate) fn pack_weights<T: Element>(kernels: ArrayView2<'_, T>, groups: usize, layout: &Layout) -> Vec<T> {
-    let mut packed: Vec<T> = kernels.iter().copied().collect();
-    if layout.lanes.is_some() {
-        packed.extend(channels::pack_weights(kernels, groups));
-    }
-    packed
+/// The groups of one task, with so many outputs each channel.
+fn task_groups(g: &ConvGeometry, outputs: usize) -> usize {
+    let outputs = (g.group_out_channels() * outputs).max(1);
+    g.groups.div_ceil(MIN_PIECES.div_ceil(g.batch.max(1))).min((TASK_OUTPUTS / outputs).max(1))
+}
+
+/// The kernels as they are, one row each.
+pub(crate) fn pack_weights<T: Element>(kernels: ArrayView2<'_, T>) -> Vec<T> {
+    kernels.iter().copied().collect()
 }
 
 /// `output [N, OC, windows]`, with the weights as [`pack_weights`] left them.
@@ -122,19 +112,6 @@ pub(super) fn forward<T: Element>(
 ) {
     let outs = geometry.group_out_channels();
     let pieces = channel_blocks(output, geometry.out_channels, layout.groups * outs);
-    if let (Some(lanes), Some(cells)) = (&layout.lanes, input.to_slice()) {
-        let weights = &weights[geometry.out_channels * geometry.taps()..];
-        return parallel::for_each(
-            pieces,
-            workspace,
-            layout.slot_len(),
-            |(image, first, mut piece), slot: &mut [T]| {
-                let cells = &cells[image * geometry.in_channels * geometry.input_cells()..];
-                forward_by_lanes((geometry, lanes), (weights, cells), (first, piece.view_mut()), slot);
-                epilogue.apply(first, piece);
-            },
-        );
-    }
     parallel::for_each(pieces, workspace, layout.slot_len(), |(image, first, mut piece), slot: &mut [T]| {
         let (slab, rest) = aligned(slot).split_at_mut(layout.slab_len);
         let line = &mut aligned(rest)[..layout.line_len];
@@ -154,29 +131,6 @@ pub(super) fn forward<T: Element>(
         }
         epilogue.apply(first, piece);
     });
-}
-
-/// The channels of a piece from `first` on, with weights in blocks of channels and the cells of one image.
-fn forward_by_lanes<T: Element>(
-    (geometry, lanes): (&ConvGeometry, &channels::Layout),
-    (weights, cells): (&[T], &[T]),
-    (first, piece): (usize, ArrayViewMut2<'_, T>),
-    slot: &mut [T],
-) {
-    let outs = geometry.group_out_channels();
-    let [turned, outputs] = lanes.lens(geometry);
-    let (turned, rest) = aligned(slot).split_at_mut(turned);
-    let outputs = &mut aligned(rest)[..outputs];
-    // Nothing writes to the columns around the image.
-    turned.fill(T::zero());
-    for (start, output) in blocks(piece, Axis(0), SIDE * outs) {
-        let weights = &weights[(first + start) * geometry.taps()..];
-        let cells = &cells[(first + start) / outs * geometry.input_cells()..];
-        let groups = output.nrows() / outs;
-        let regions = regions(geometry, lanes.rows);
-        let scratch = [&mut *turned, &mut *outputs];
-        channels::convolve((geometry, lanes), (weights, cells), regions, (output, groups), scratch);
-    }
 }
 
 /// The output by whole planes, and each of these by so many rows.

@@ -24,9 +24,6 @@ use crate::simd::arch;
 /// A task's phases of columns, which are written, put side by side and then not needed any more.
 const COLUMN_BYTES: usize = 512 << 10;
 
-/// Phases of all axes together: each is a convolution of its own.
-const MAX_PHASES: usize = 256;
-
 /// How an input gradient is cut, and each phase of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Phases {
@@ -56,29 +53,13 @@ struct Part {
 
 /// Whether an input gradient can be computed so.
 pub(crate) fn has_phases(geometry: &ConvGeometry) -> bool {
-    all_phases(geometry).is_some()
-}
-
-/// On each axis, the phases that have a cell.
-fn counts(geometry: &ConvGeometry) -> [usize; 3] {
-    geometry.axes.map(|axis| axis.stride.min(axis.input.max(1)))
-}
-
-/// The phases by plane, row and column. `None` if there is one that cannot be computed so, or if there are as many
-/// that no run of neighbours is left.
-fn all_phases(geometry: &ConvGeometry) -> Option<Vec<Phase>> {
-    let [planes, rows, columns] = counts(geometry);
-    if planes.checked_mul(rows)?.checked_mul(columns)? > MAX_PHASES {
-        return None;
-    }
-    let firsts = (0..planes * rows * columns).map(|i| [i / columns / rows, i / columns % rows, i % columns]);
-    firsts.map(|first| geometry.phase(first)).collect()
+    geometry.phases().is_some()
 }
 
 impl Phases {
     pub fn new(geometry: &ConvGeometry, vector: Vector, workspace_bytes: usize) -> Option<Self> {
-        let (counts, input) = (counts(geometry), geometry.axes.map(|axis| axis.input));
-        let phases = all_phases(geometry)?;
+        let (counts, input) = (geometry.phase_counts(), geometry.axes.map(|axis| axis.input));
+        let phases = geometry.phases()?;
         let mut cut = Shared::wanted(geometry, &phases, vector);
         while cut.bytes(vector) > workspace_bytes && cut.shrink() {}
         let (columns_len, task_len) = (cut.columns_len(), cut.task_len(vector));
@@ -262,10 +243,10 @@ impl Shared {
         let least = |value: fn(&Cut) -> usize| parts.iter().flatten().map(|(_, cut)| value(cut)).min();
         let channels = least(|cut| cut.channels).unwrap_or(geometry.group_in_channels()).max(1);
         let rows = least(|cut| cut.rows).unwrap_or(1);
-        let step = counts(geometry)[2];
+        let [_, row_step, step] = geometry.phase_counts();
         let width = step * geometry.axes[2].input.div_ceil(step);
         let most = COLUMN_BYTES / width.saturating_mul(channels).saturating_mul(vector.size).max(1);
-        let (all_rows, phase_width) = (geometry.axes[1].input.div_ceil(counts(geometry)[1]).max(1), width / step);
+        let (all_rows, phase_width) = (geometry.axes[1].input.div_ceil(row_step).max(1), width / step);
         let rows = fill_lanes(rows.min(most.max(1)), all_rows, phase_width.max(1), vector);
         let mut shared = Self { parts, channels, rows, width, unit: channel_unit(lanes, vector) };
         shared.set(channels, rows);
