@@ -91,6 +91,21 @@ impl Layer {
         2.0 * elements(&self.output_shape(batch)) * elements(&self.weight_shape()[1..])
     }
 
+    /// Floating-point operations with the fewest products that an engine of this accuracy is known to take: those of
+    /// Winograd's F(4, 3) along axes of three neighbouring taps that move by one, which computes four outputs of six
+    /// products, not twelve. Its transforms are not counted, and gradients of weights are as defined.
+    pub fn fewest_flops(&self, op: Op, batch: usize) -> f64 {
+        let windows = self.output_size();
+        let outputs = match op {
+            Op::Conv => &windows,
+            Op::InputGrad => &self.size,
+            Op::WeightGrad => return self.flops(batch),
+        };
+        let has_tiles = |&axis: &usize| (self.kernel[axis], self.stride[axis], self.dilation[axis]) == (3, 1, 1);
+        let share = |axis: usize| 6.0 * outputs[axis].div_ceil(4) as f64 / (3.0 * windows[axis].max(1) as f64);
+        self.flops(batch) * (0..self.size.len()).filter(has_tiles).map(|axis| share(axis).min(1.0)).product::<f64>()
+    }
+
     /// Bytes in f32 that must be read and written at least: each array of the forward pass once. The gradients
     /// read two of the three and write the other.
     pub fn bytes(&self, batch: usize) -> f64 {
@@ -143,5 +158,30 @@ impl FromStr for Op {
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|op| op.name() == text);
         found.ok_or_else(|| format!("'{text}' is no operation; conv, input_grad or weight_grad"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fewest_products_are_those_of_whole_tiles_where_tiles_apply() {
+        let share = |layer: &str, op| {
+            let layer: Layer = layer.parse().unwrap();
+            layer.fewest_flops(op, 2) / layer.flops(2)
+        };
+        assert_eq!(share("8x3x3@16", Op::Conv), 0.25);
+        // Two tiles along seven outputs.
+        assert!((share("8x3x3@7", Op::Conv) - 0.25 * (8.0_f64 / 7.0).powi(2)).abs() < 1e-12);
+        // The input has two cells more.
+        assert_eq!(share("8x3x3@6p0", Op::Conv), 0.25);
+        assert_eq!(share("8x3x3@6p0", Op::InputGrad), 1.0);
+        assert_eq!(share("8x1x3@16", Op::Conv), 0.5);
+        for (layer, op) in [("8x3x3@16s2", Op::Conv), ("8x3x3@16", Op::WeightGrad), ("8x5x5@16", Op::Conv)] {
+            assert_eq!(share(layer, op), 1.0, "{layer}");
+        }
+        // Longer tiles than outputs are of no use.
+        assert_eq!(share("8x3@3p0", Op::Conv), 1.0);
     }
 }

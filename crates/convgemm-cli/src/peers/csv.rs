@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::record::Record;
 
-const HEADER: [&str; 20] = [
+const HEADER: [&str; 21] = [
     "suite",
     "layer",
     "notation",
@@ -18,6 +18,7 @@ const HEADER: [&str; 20] = [
     "engine",
     "status",
     "algorithm",
+    "time_ns",
     "median_ns",
     "min_ns",
     "mad_ns",
@@ -49,6 +50,7 @@ pub fn csv(record: &Record) -> Result<String> {
                 result.engine.clone(),
                 serde_json::to_value(result.status)?.as_str().unwrap_or_default().to_owned(),
                 result.algorithm.clone().unwrap_or_default(),
+                number(result.time_ns),
                 number(result.median_ns),
                 number(result.min_ns),
                 number(result.mad_ns),
@@ -80,6 +82,6 @@ mod tests {
         let rows: Vec<_> = reader.records().collect::<Result<_, _>>().unwrap();
         assert_eq!(rows.len(), 2);
         assert_eq!((&rows[0][10], &rows[0][11], &rows[0][13]), ("a", "timed", "5"));
-        assert_eq!((&rows[1][11], &rows[1][13], &rows[1][19]), ("failed", "", "a \"quoted\", text\nof two lines"));
+        assert_eq!((&rows[1][11], &rows[1][13], &rows[1][20]), ("failed", "", "a \"quoted\", text\nof two lines"));
     }
 }

@@ -1,7 +1,7 @@
 //! When two times differ by more than noise.
 
 use super::record::{ResultRecord, Status};
-use super::stats::{median, median_error};
+use super::stats::{decile, decile_error};
 
 /// A ratio must be so many times its standard error away from 1: with a thousand comparisons, one in some hundreds is by
 /// chance.
@@ -12,7 +12,6 @@ pub const FLOOR: f64 = 0.02;
 /// The time of one result over that of another.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ratio {
-    /// Of the medians over rounds.
     pub value: f64,
     /// The standard error of that, from how the rounds differ.
     pub error: f64,
@@ -31,11 +30,11 @@ impl Ratio {
     }
 }
 
-/// The median of the medians of all rounds that count, and the relative standard error of that.
+/// A result's time, and the relative standard error of that.
 fn level(result: &ResultRecord) -> Option<(f64, f64)> {
-    let rounds: Vec<f64> = result.counted().filter_map(|round| median(&round)).collect();
-    let median = median(&rounds).filter(|_| result.status == Status::Timed)?;
-    Some((median, median_error(&rounds)? / median))
+    let rounds: Vec<Vec<f64>> = result.counted().collect();
+    let time = decile(&rounds.concat()).filter(|_| result.status == Status::Timed)?;
+    Some((time, decile_error(&rounds)? / time))
 }
 
 #[cfg(test)]
@@ -48,8 +47,8 @@ mod tests {
         let ratio = |time: &[u64], over: &[u64]| Ratio::of(&timed("a", time), &timed("b", over)).unwrap();
         assert!(!ratio(&[1019; 5], &[1000; 5]).is_real());
         assert!(ratio(&[1021; 5], &[1000; 5]).is_real());
-        let found = ratio(&[1050, 1000, 1100, 950, 1150], &[1000; 5]);
-        assert!((found.value - 1.05).abs() < 1e-12 && found.error > 0.03 && !found.is_real(), "{found:?}");
+        let found = ratio(&[1150, 1100, 1200, 1050, 1250], &[1000; 5]);
+        assert!((found.value - 1.07).abs() < 1e-12 && found.error > 0.025 && !found.is_real(), "{found:?}");
         assert_eq!(Ratio::of(&ResultRecord::new("a", Status::Failed, None), &timed("b", &[1])), None);
     }
 }

@@ -104,7 +104,10 @@ fn speed(cell: Cell, flops: f64) -> String {
 /// Lines below a table: the network as a whole.
 fn closing(summary: &Summary) -> String {
     let ours = summary.engines.first().map_or("", String::as_str);
-    let mut lines = vec!["Numbers are GFLOP/s by the definition. Ratio: the best peer's time over ours.".to_owned()];
+    let mut lines = vec![
+        "Numbers are GFLOP/s by the definition, times the first decile of the runs. Ratio: the best peer's time over ours."
+            .to_owned(),
+    ];
     let within = summary.rows.iter().filter(|row| row.is_noise).count();
     if within > 0 {
         let (layers, floor) = (summary.rows.len(), FLOOR * 100.0);
@@ -127,6 +130,12 @@ fn closing(summary: &Summary) -> String {
     lines.extend((0..summary.engines.len()).filter_map(engine));
     if let Some(total) = summary.best_total {
         lines.push(format!("best peer of each layer: {} for the network", seconds(total)));
+    }
+    if let Some((mean, total)) = summary.limit {
+        lines.push(format!(
+            "limit, multiply-adds at their peak, 3×3 layers with the products of F(4×4): {} for the network, geometric mean {mean:.3}",
+            seconds(total)
+        ));
     }
     lines.join("\n")
 }
@@ -231,6 +240,8 @@ mod tests {
         assert!(row.contains("torch-x") && row.contains("2.00"), "{row}");
         assert!(text.contains("layer1 conv n1, torch-x: Wrong: by far"), "{text}");
         assert!(text.contains("mean of the ratios to the best peer of each layer: 2.000"));
+        // A quarter of 73728 operations at 100 GFLOP/s take 184 ns; the second layer counts twice.
+        assert!(text.contains("the products of F(4×4): 553 ns for the network, geometric mean 10.851"), "{text}");
         assert!(text.contains("convgemm: 7 µs for the network"), "{text}");
     }
 

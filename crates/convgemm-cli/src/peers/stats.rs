@@ -1,8 +1,13 @@
 //! Statistics that outliers do not move.
 
-/// Median, minimum and spread of samples.
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+/// Level and spread of samples.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Stats {
+    /// A tenth of the samples is below it.
+    pub decile: f64,
     pub median: f64,
     pub min: f64,
     /// Median of the absolute deviations from the median.
@@ -15,20 +20,27 @@ impl Stats {
         let median = median(samples)?;
         let deviations: Vec<f64> = samples.iter().map(|sample| (sample - median).abs()).collect();
         let min = samples.iter().copied().fold(f64::INFINITY, f64::min);
-        Some(Self { median, min, mad: self::median(&deviations)? })
+        Some(Self { decile: decile(samples)?, median, min, mad: self::median(&deviations)? })
     }
 }
 
 /// The middle of the samples, or the mean of the two in the middle.
 pub fn median(samples: &[f64]) -> Option<f64> {
+    quantile(samples, 0.5)
+}
+
+/// The first decile.
+pub fn decile(samples: &[f64]) -> Option<f64> {
+    quantile(samples, 0.1)
+}
+
+/// What a part of the samples is below, on a straight line between the two that are next to it.
+fn quantile(samples: &[f64], part: f64) -> Option<f64> {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    match sorted.len() {
-        0 => None,
-        n if n % 2 == 1 => Some(sorted[middle]),
-        _ => Some((sorted[middle - 1] + sorted[middle]) / 2.0),
-    }
+    let place = part * sorted.len().checked_sub(1)? as f64;
+    let (low, high) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
+    Some(low + (high - low) * place.fract())
 }
 
 /// The mean for ratios: of 2 and 1/2 it is 1.
@@ -37,16 +49,24 @@ pub fn geometric_mean(ratios: &[f64]) -> Option<f64> {
     (!ratios.is_empty()).then(|| (ratios.iter().map(|ratio| ratio.ln()).sum::<f64>() / n).exp())
 }
 
-/// Times the MAD of normal samples, their standard deviation.
-const MAD_TO_DEVIATION: f64 = 1.4826;
-/// Times the deviation of one value, that of the median of many is this over the root of their number.
-const MEDIAN_EFFICIENCY: f64 = 1.2533;
+/// Draws for a standard error: it is known to 5 % then.
+const DRAWS: usize = 200;
 
-/// The standard error of the median of `rounds`, from their spread. Rounds and not single runs are what is
-/// independent: the runs of a round follow one another and share their luck.
-pub fn median_error(rounds: &[f64]) -> Option<f64> {
-    let stats = Stats::of(rounds)?;
-    Some(MEDIAN_EFFICIENCY * MAD_TO_DEVIATION * stats.mad / (rounds.len() as f64).sqrt())
+/// The standard error of the first decile of all samples: its deviation where as many rounds are drawn again and again
+/// from those that there are (B. Efron, "Bootstrap methods", 1979). Rounds and not single runs are what is independent:
+/// the runs of a round follow one another and share their luck.
+pub fn decile_error(rounds: &[Vec<f64>]) -> Option<f64> {
+    let mut random = ChaCha8Rng::seed_from_u64(0);
+    let n = rounds.len();
+    let mut draw = || {
+        let drawn = (0..n).flat_map(|_| &rounds[(random.next_u64() % n as u64) as usize]);
+        decile(&drawn.copied().collect::<Vec<_>>())
+    };
+    let found = (0..DRAWS).map(|_| draw()).collect::<Option<Vec<f64>>>()?;
+    let mean = found.iter().sum::<f64>() / DRAWS as f64;
+    let variance = found.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / DRAWS as f64;
+    // Draws from few rounds differ by less than rounds do.
+    Some((variance * n as f64 / (n as f64 - 1.0).max(1.0)).sqrt())
 }
 
 #[cfg(test)]
@@ -56,10 +76,10 @@ mod tests {
     #[test]
     fn known_samples_have_known_statistics() {
         let found = Stats::of(&[5.0, 1.0, 4.0, 100.0, 3.0]).unwrap();
-        assert_eq!(found, Stats { median: 4.0, min: 1.0, mad: 1.0 });
+        assert_eq!(found, Stats { decile: 1.8, median: 4.0, min: 1.0, mad: 1.0 });
         let found = Stats::of(&[4.0, 1.0, 2.0, 3.0]).unwrap();
-        assert_eq!(found, Stats { median: 2.5, min: 1.0, mad: 1.0 });
-        assert_eq!(Stats::of(&[7.0]).unwrap(), Stats { median: 7.0, min: 7.0, mad: 0.0 });
+        assert_eq!(found, Stats { decile: 1.3, median: 2.5, min: 1.0, mad: 1.0 });
+        assert_eq!(Stats::of(&[7.0]).unwrap(), Stats { decile: 7.0, median: 7.0, min: 7.0, mad: 0.0 });
         assert_eq!(Stats::of(&[]), None);
     }
 
@@ -79,9 +99,21 @@ mod tests {
     }
 
     #[test]
-    fn the_error_of_a_median_falls_with_the_root_of_the_number_of_rounds() {
-        let rounds = |n: usize| (0..n).map(|i| (i % 3) as f64).collect::<Vec<_>>();
-        let (few, many) = (median_error(&rounds(9)).unwrap(), median_error(&rounds(36)).unwrap());
-        assert!((few - 1.2533 * 1.4826 / 3.0).abs() < 1e-12 && (few / many - 2.0).abs() < 1e-12);
+    fn a_decile_stays_where_most_runs_are_slow_but_not_all() {
+        let mixed: Vec<f64> = (0..50).map(|i| if i % 5 == 0 { 77.0 } else { 93.0 }).collect();
+        let found = Stats::of(&mixed).unwrap();
+        assert_eq!((found.decile, found.median), (77.0, 93.0));
+    }
+
+    #[test]
+    fn the_error_of_a_decile_is_that_of_the_rounds_and_falls_with_their_number() {
+        assert_eq!(decile_error(&[vec![5.0, 5.0], vec![5.0]]), Some(0.0));
+        assert_eq!(decile_error(&[]), None);
+        // Of one sample each, evenly from 0 to 1: the variance of the lowest tenth is p (1 − p) / n.
+        let rounds = |n: usize| (0..n).map(|i| vec![(i as f64 + 0.5) / n as f64]).collect::<Vec<_>>();
+        for n in [40, 160] {
+            let (found, expected) = (decile_error(&rounds(n)).unwrap(), (0.09 / n as f64).sqrt());
+            assert!((found / expected - 1.0).abs() < 0.3, "{n} rounds: {found} is not {expected}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What a record says: per layer and per network, our engine beside the others. Computed here, written elsewhere.
 
-use convgemm_suites::Op;
+use convgemm_suites::{Layer, Op};
 
 use super::noise::Ratio;
 use super::record::{CaseRecord, EngineRecord, Record, ResultRecord, Status};
@@ -24,6 +24,9 @@ pub struct Summary {
     pub means: Vec<Option<f64>>,
     /// The geometric mean over layers of the best peer's time over ours.
     pub best_mean: Option<f64>,
+    /// What `best_mean` and our total would be if multiply-adds took all of the time, at their peak, and 3×3 layers had the
+    /// products of Winograd's F(4×4): more is out of reach.
+    pub limit: Option<(f64, f64)>,
     /// The sum over layers of the best peer of each, as often as the network has it.
     pub best_total: Option<f64>,
 }
@@ -124,9 +127,21 @@ fn summary(record: &Record, cases: &[&CaseRecord]) -> Summary {
         totals: engines.clone().map(total).collect(),
         means: engines.map(mean).collect(),
         best_mean: geometric_mean(&rows.iter().filter_map(|row| row.ratio).collect::<Vec<_>>()),
+        limit: limit(cases, &rows, peak),
         best_total: rows.iter().map(|row| Some(row.best?.1 * row.count as f64)).sum(),
         rows,
     }
+}
+
+/// [`Summary::limit`], with the peak in FLOP/s.
+fn limit(cases: &[&CaseRecord], rows: &[Row], peak: f64) -> Option<(f64, f64)> {
+    let least = |case: &CaseRecord| {
+        let layer: Layer = case.notation.parse().ok()?;
+        Some(layer.fewest_flops(case.op, case.batch) / peak)
+    };
+    let ratios = cases.iter().zip(rows).filter_map(|(case, row)| Some(row.best?.1 / least(case)?));
+    let mean = geometric_mean(&ratios.collect::<Vec<_>>())?;
+    Some((mean, cases.iter().map(|case| Some(least(case)? * case.count as f64)).sum::<Option<f64>>()?))
 }
 
 /// The engines of which the best is taken: the peers; if there are none, all but the first and the bounds.
