@@ -62,6 +62,13 @@ impl Slab {
         Self { depth, height, phases, columns, steps, offsets }
     }
 
+    /// Whether the first kernel cells of its windows are all that it holds, one after the other.
+    pub fn has_all_windows(&self, geometry: &ConvGeometry) -> bool {
+        let [_, height, width] = geometry.axes.map(|axis| axis.output);
+        let has_all_rows = self.steps == [1, 1] && (self.depth == 1 || self.height == height);
+        has_all_rows && (self.phases, self.columns) == (1, width)
+    }
+
     /// Elements of one channel.
     pub fn channel_len(&self) -> usize {
         self.depth * self.height * self.phases * self.columns

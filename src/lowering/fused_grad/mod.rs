@@ -135,14 +135,17 @@ impl<'a, T: Element> Task<'a, T> {
         let sums = ArrayViewMut2::from_shape((offsets.len(), self.outs), &mut self.sums[..offsets.len() * self.outs])
             .expect("the sums of all rows");
         let turned = Turned { grads: self.grads, windows: images * windows.len(), store };
-        if let Some(cells) = source.cells.filter(|_| g.is_pointwise() && images == 1) {
-            // The rows of the patch matrix are those of the image.
+        let cells = source.cells.unwrap_or(self.slab);
+        if taps == 1 && images == 1 && slab.has_all_windows(g) {
+            // The rows of the patch matrix are those of the image, or of its copy.
+            let [_, height, width] = g.axes.map(|axis| axis.output);
+            let [plane, row] = [0, 1].map(|axis| region.first[axis] - origin[axis]);
+            let start = windows.start - (plane * height + row) * width;
             for (first, sums) in blocks(sums, Axis(0), Kernel::<T>::best().columns()) {
-                turned.multiply((&cells[offsets[first] + windows.start..], slab.channel_len()), sums);
+                turned.multiply((&cells[offsets[first] + start..], slab.channel_len()), sums);
             }
             return;
         }
-        let cells = source.cells.unwrap_or(self.slab);
         let chunks = windows.clone().step_by(MAX_LANES).map(|start| {
             Chunks::new::<T>(segments(g, start..windows.end.min(start + MAX_LANES)), |segment| {
                 let (od, oh) = (segment.od - region.first[0] + origin[0], segment.oh - region.first[1] + origin[1]);

@@ -252,11 +252,12 @@ mod tests {
     use super::*;
     use crate::options::{ConvOptions, Padding};
 
+    const VECTOR: Vector = Vector { size: 4, len: 16, lanes: 64, columns: 6, most_tail: 8, near_bytes: 24 << 20 };
+
     #[test]
     fn many_tiles_have_a_layout_in_the_smallest_workspace() {
         let geometry = ConvOptions::<2>::new().geometry(&[1, 1, 70, 70], &[1, 1, 3, 3]).unwrap();
-        let vector = Vector { size: 4, len: 16, lanes: 64, columns: 6, most_tail: 8 };
-        let layout = Layout::new(&geometry, Scheme::F4, vector, 1);
+        let layout = Layout::new(&geometry, Scheme::F4, VECTOR, 1);
         assert_eq!((layout.batch, layout.lanes), (1, Lanes::Channels));
     }
 
@@ -264,12 +265,11 @@ mod tests {
     fn passes_do_not_depend_on_the_number_of_threads() {
         let options = ConvOptions::<2>::new().padding(Padding::symmetric([1, 1]));
         let geometry = options.geometry(&[1, 512, 28, 28], &[512, 512, 3, 3]).unwrap();
-        let vector = Vector { size: 4, len: 16, lanes: 64, columns: 6, most_tail: 8, near_bytes: 24 << 20 };
         let passes: Vec<_> = [1, 2, 3, 7]
             .map(|threads| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-                let layout = pool.install(|| Layout::new(&geometry, Scheme::F4, vector, 2 << 20));
-                assert!(layout.slot_len() * vector.size <= 2 << 20);
+                let layout = pool.install(|| Layout::new(&geometry, Scheme::F4, VECTOR, 2 << 20));
+                assert!(layout.slot_len() * VECTOR.size <= 2 << 20);
                 layout.pass
             })
             .to_vec();
