@@ -16,7 +16,7 @@ use crate::atomic::Output;
 /// Changes when older files can no longer be read.
 pub const FORMAT: u32 = 1;
 
-/// Rounds that even the slowest engine has, and that count even if they were disturbed.
+/// Rounds that an engine has unless a single run takes very long, and that count even if they were disturbed.
 pub const FEWEST_ROUNDS: usize = 3;
 
 /// A comparison, whole or as far as it came.
