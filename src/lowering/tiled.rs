@@ -82,7 +82,7 @@ pub(super) fn forward<T: Element>(
         let (m, n) = piece.dim();
         let kernels = group_rows(weight, channel, m);
         let mut store = Store::Overwrite;
-        for row in (0..g.patch_rows()).step_by(tile.rows) {
+        for row in (0..g.patch_rows()).step_by(tile.rows.max(1)) {
             let rows = row..(row + tile.rows).min(g.patch_rows());
             let block = &mut slot[..rows.len() * n];
             source.write(rows.clone(), column..column + n, block);

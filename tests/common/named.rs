@@ -49,6 +49,7 @@ fn convolutions() -> Vec<Case> {
         conv("no image", [0, 3, 5, 5], [4, 3, 3, 3]).pad(&[1, 1]).bias(),
         conv("no image, pointwise", [0, 3, 5, 5], [4, 3, 1, 1]),
         conv("no input channel", [2, 0, 5, 4], [3, 0, 2, 2]).bias(),
+        conv("no input channel in many images", [9, 0, 3, 4], [2, 0, 1, 2]).bias(),
         conv("no output channel", [2, 3, 5, 4], [0, 3, 2, 2]),
         conv("no input cell", [2, 3, 0, 4], [2, 3, 1, 2]).pad(&[1, 0]).bias(),
         conv("more rows than a tile", [1, 12, 9, 11], [17, 12, 3, 3]).pad(&[1, 1]),
