@@ -1,7 +1,7 @@
 //! When two times differ by more than noise.
 
 use super::record::{ResultRecord, Status};
-use super::stats::{decile, decile_error};
+use super::stats::decile_error;
 
 /// A ratio must be so many times its standard error away from 1: with a thousand comparisons, one in some hundreds is by
 /// chance.
@@ -30,11 +30,10 @@ impl Ratio {
     }
 }
 
-/// A result's time, and the relative standard error of that.
+/// A result's time in nanoseconds, and the relative standard error of that.
 fn level(result: &ResultRecord) -> Option<(f64, f64)> {
-    let rounds: Vec<Vec<f64>> = result.counted().collect();
-    let time = decile(&rounds.concat()).filter(|_| result.status == Status::Timed)?;
-    Some((time, decile_error(&rounds)? / time))
+    let time = result.time_ns.filter(|_| result.status == Status::Timed)?;
+    Some((time, decile_error(&result.counted().collect::<Vec<_>>())? / time))
 }
 
 #[cfg(test)]

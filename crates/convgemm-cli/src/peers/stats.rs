@@ -25,12 +25,12 @@ impl Stats {
 }
 
 /// The middle of the samples, or the mean of the two in the middle.
-pub fn median(samples: &[f64]) -> Option<f64> {
+fn median(samples: &[f64]) -> Option<f64> {
     quantile(samples, 0.5)
 }
 
 /// The first decile.
-pub fn decile(samples: &[f64]) -> Option<f64> {
+fn decile(samples: &[f64]) -> Option<f64> {
     quantile(samples, 0.1)
 }
 
