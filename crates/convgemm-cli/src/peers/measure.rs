@@ -21,6 +21,10 @@ use super::worker::Failure;
 /// A turn was disturbed if the engine waited for a processor longer than this part of it, and than a moment.
 const WAITED: f64 = 0.05;
 const MOMENT: Duration = Duration::from_micros(500);
+/// An engine's time is certain when its relative standard error is below this.
+const CERTAIN: f64 = 0.01;
+/// Where that matters: an engine is among the fast ones if it takes at most so many times as long as the fastest.
+const AMONG_THE_FAST: f64 = 1.1;
 /// How an engine's error begins when it says that it cannot do a case.
 const UNSUPPORTED: &str = "unsupported";
 
@@ -92,14 +96,15 @@ impl Bench<'_> {
         let rounds = entries.iter().map(|entry| entry.pace.rounds).max().unwrap_or(0);
         for round in 0..rounds {
             let order = shuffled(entries.len(), &mut random);
-            self.round((&mut entries, contestants), &order, |entry| entry.pace.has_turn(round, rounds))?;
+            self.round((&mut entries, contestants), &order, |entry| entry.is_due(round, rounds))?;
         }
-        // Disturbed turns are made up for, unless they are the rule, and would be again.
-        for _ in 0..self.settings.rounds.div_ceil(2) {
+        for _ in 0..self.settings.rounds {
+            let best = entries.iter().filter_map(Entry::fastest).fold(f64::INFINITY, f64::min);
+            // Together, since the clock of the processor is not the same in all rounds.
+            let is_open = entries.iter().any(|entry| entry.is_fast(best) && !entry.is_certain());
             let order = shuffled(entries.len(), &mut random);
             self.round((&mut entries, contestants), &order, |entry| {
-                let (quiet, disturbed) = (entry.result.rounds_ns.len(), entry.result.disturbed_ns.len());
-                quiet < entry.pace.rounds && disturbed <= quiet
+                entry.lacks_turns() || is_open && entry.is_fast(best)
             })?;
         }
         for (entry, contestant) in entries.iter_mut().zip(contestants) {
@@ -136,7 +141,7 @@ impl Bench<'_> {
     /// Has an engine prepare the case, verifies its result, and finds out how long it takes.
     fn enter(&self, contestant: &mut Contestant) -> Result<Entry, Interrupted> {
         let result = ResultRecord::new(&contestant.spec.label, Status::Timed, None);
-        let mut entry = Entry { result, turns: Turns::default(), pace: Pace::of(1.0, self.settings) };
+        let mut entry = Entry { result, turns: Turns::default(), pace: Pace::ONCE };
         let entered = self.prepare(&mut entry, contestant);
         entry.settle(entered)?;
         Ok(entry)
@@ -153,24 +158,22 @@ impl Bench<'_> {
             }
             other => return Err(Trouble::unexpected(&other)),
         }
-        // The first run may be slow in its own way, the second says how long one takes.
-        let mut seconds = self.time(contestant, 1)?.seconds;
-        if seconds.iter().all(|&run| run < VERY_LONG.as_secs_f64()) {
-            seconds.extend(self.time(contestant, 1)?.seconds);
+        let first = self.time(contestant, 1)?;
+        let long = VERY_LONG.as_secs_f64();
+        if first.seconds.iter().any(|&run| run >= long) {
+            entry.add(&first)?;
+        } else {
+            // The first run may be slow in its own way, the second says how long one takes.
+            let runs = [first, self.time(contestant, 1)?];
+            let one = runs.iter().flat_map(|timed| &timed.seconds).fold(long, |least, &run| least.min(run));
+            entry.pace = Pace::of(one.max(1e-9), self.settings);
         }
-        let one = seconds.into_iter().fold(f64::INFINITY, f64::min).max(1e-9);
-        self.verify(entry, contestant)?;
-        entry.pace = Pace::of(one, self.settings);
-        Ok(())
+        self.verify(entry, contestant)
     }
 
     fn turn(&self, entry: &mut Entry, contestant: &mut Contestant) -> Result<(), Trouble> {
-        let Pace { warm_ups, runs, .. } = entry.pace;
-        let timed = self.time(contestant, warm_ups + runs)?;
-        let believed = entry.turns.add(&timed.seconds, warm_ups + runs, timed.wall);
-        believed.map_err(|note| Trouble::is(Status::Suspect, note))?;
-        entry.result.add_round(&timed.seconds[warm_ups..], timed.is_disturbed());
-        Ok(())
+        let timed = self.time(contestant, entry.pace.warm_ups + entry.pace.runs)?;
+        entry.add(&timed)
     }
 
     fn time(&self, contestant: &mut Contestant, runs: usize) -> Result<Timed, Trouble> {
@@ -246,6 +249,40 @@ impl From<Failure> for Trouble {
 }
 
 impl Entry {
+    /// Whether it has a turn in a round of so many.
+    fn is_due(&self, round: usize, of: usize) -> bool {
+        self.pace != Pace::ONCE && self.pace.has_turn(round, of)
+    }
+
+    /// Whether turns are to be made up for: disturbed ones, unless they are the rule, and would be again.
+    fn lacks_turns(&self) -> bool {
+        let (quiet, disturbed) = (self.result.rounds_ns.len(), self.result.disturbed_ns.len());
+        self.pace != Pace::ONCE && quiet < self.pace.rounds && disturbed <= quiet
+    }
+
+    /// Whether it is among the fast ones, the fastest of which takes `best` nanoseconds.
+    fn is_fast(&self, best: f64) -> bool {
+        self.pace != Pace::ONCE && self.fastest().is_some_and(|time| time < best * AMONG_THE_FAST)
+    }
+
+    fn is_certain(&self) -> bool {
+        self.result.error().is_some_and(|error| error < CERTAIN)
+    }
+
+    /// The fastest run in nanoseconds.
+    fn fastest(&self) -> Option<f64> {
+        self.result.rounds_ns.iter().flatten().min().map(|&ns| ns as f64)
+    }
+
+    /// Adds the samples of a turn.
+    fn add(&mut self, timed: &Timed) -> Result<(), Trouble> {
+        let Pace { warm_ups, runs, .. } = self.pace;
+        let believed = self.turns.add(&timed.seconds, warm_ups + runs, timed.wall);
+        believed.map_err(|note| Trouble::is(Status::Suspect, note))?;
+        self.result.add_round(&timed.seconds[warm_ups..], timed.is_disturbed());
+        Ok(())
+    }
+
     fn settle(&mut self, outcome: Result<(), Trouble>) -> Result<(), Interrupted> {
         match outcome {
             Ok(()) => Ok(()),

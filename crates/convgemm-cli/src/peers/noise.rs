@@ -1,7 +1,6 @@
 //! When two times differ by more than noise.
 
 use super::record::{ResultRecord, Status};
-use super::stats::decile_error;
 
 /// A ratio must be so many times its standard error away from 1: with a thousand comparisons, one in some hundreds is by
 /// chance.
@@ -33,7 +32,7 @@ impl Ratio {
 /// A result's time in nanoseconds, and the relative standard error of that.
 fn level(result: &ResultRecord) -> Option<(f64, f64)> {
     let time = result.time_ns.filter(|_| result.status == Status::Timed)?;
-    Some((time, decile_error(&result.counted().collect::<Vec<_>>())? / time))
+    Some((time, result.error()?))
 }
 
 #[cfg(test)]

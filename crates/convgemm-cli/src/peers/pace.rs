@@ -12,7 +12,7 @@ const WARM_UP: Duration = Duration::from_millis(4);
 const MOST_WARM_UPS: usize = 3;
 /// A run of this length fills the caches within its first hundredths.
 const LONG: Duration = Duration::from_millis(100);
-/// A run of this length is longer than all turns of most engines: one is enough, also to know how long it takes.
+/// A run of this length is longer than all turns of most engines: the one that tells how long it takes is enough.
 pub const VERY_LONG: Duration = Duration::from_secs(1);
 /// Times the rounds that were asked for, where turns are shorter than they might be: the median of 9 rounds of a
 /// millisecond's layer deviates by half as much as that of 5.
@@ -30,7 +30,10 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// For an engine that needs `one` second for a run.
+    /// A single run.
+    pub const ONCE: Self = Self { warm_ups: 0, runs: 1, rounds: 1 };
+
+    /// For an engine that needs `one` second for a run, fewer than [`VERY_LONG`].
     pub fn of(one: f64, settings: &Settings) -> Self {
         let turn = Duration::from_millis(settings.turn_ms).as_secs_f64();
         let limit = Duration::from_millis(settings.limit_ms).as_secs_f64();
@@ -41,8 +44,7 @@ impl Pace {
         let runs = ((turn / one) as usize).clamp(1, MOST_RUNS);
         let length = one * (warm_ups + runs) as f64;
         let most = (settings.rounds as f64 * (turn / length).clamp(1.0, MOST_MORE_ROUNDS)) as usize;
-        let fewest = if one < VERY_LONG.as_secs_f64() { FEWEST_ROUNDS.min(settings.rounds) } else { 1 };
-        let rounds = ((limit / length) as usize).clamp(fewest, most);
+        let rounds = ((limit / length) as usize).clamp(FEWEST_ROUNDS.min(settings.rounds), most);
         Self { warm_ups, runs, rounds }
     }
 
@@ -70,7 +72,6 @@ mod tests {
         assert_eq!(pace(0.005), (1, 6, 5));
         assert_eq!(pace(0.040), (1, 1, 3));
         assert_eq!(pace(0.500), (0, 1, 3));
-        assert_eq!(pace(9.0), (0, 1, 1));
         let one_round = Settings { rounds: 1, ..SETTINGS };
         assert_eq!(Pace::of(0.5, &one_round).rounds, 1);
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::cases::{Case, op_as_text};
 use super::machine::Machine;
 use super::probe::Probe;
-use super::stats::Stats;
+use super::stats::{Stats, decile_error};
 use crate::atomic::Output;
 
 /// Changes when older files can no longer be read.
@@ -177,6 +177,12 @@ impl ResultRecord {
         let disturbed = if self.counts_disturbed() { self.disturbed_ns.as_slice() } else { &[] };
         let quiet = self.rounds_ns.iter().map(|round| round.iter().map(|&ns| ns as f64).collect());
         quiet.chain(disturbed.iter().map(|round| round.iter().min().map(|&ns| ns as f64).into_iter().collect()))
+    }
+
+    /// The relative standard error of the time that the samples tell so far.
+    pub fn error(&self) -> Option<f64> {
+        let rounds: Vec<Vec<f64>> = self.counted().collect();
+        Some(decile_error(&rounds)? / Stats::of(&rounds.concat())?.decile)
     }
 
     /// Computes the statistics of all samples that count.
