@@ -8,8 +8,8 @@ does not know them either, in 1-D and 3-D, NumPy takes its place. Half of the ot
 is refused, which is counted, `auto` is taken.
 
 f64 must agree to 1e-12 of max|y|. f32 is held against PyTorch's f64 answer: at most twice the error of PyTorch's own
-f32, or √K roundings for a sum of K terms, whichever is more; by Winograd twice as much. Some cases have the shapes and
-channels that Winograd is chosen for.
+f32, or √K roundings for a sum of K terms, whichever is more; by Strassen and Winograd twice as much. Some cases have the
+shapes and channels that Winograd is chosen for.
 Ends with exit code 1 if a case fails.
 """
 
@@ -28,7 +28,7 @@ import torch.nn.functional as F
 
 CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 TRANSPOSE = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
-ALGORITHMS = ["direct", "im2col", "im2col-tiled", "pointwise", "fused", "depthwise", "winograd-f2", "winograd-f4"]
+ALGORITHMS = ["direct", "im2col", "im2col-tiled", "pointwise", "fused", "strassen", "depthwise", "winograd-f2", "winograd-f4"]
 OPS = ["conv", "conv_transpose", "input_grad", "weight_grad", "unfold", "fold"]
 
 
@@ -245,8 +245,8 @@ def main():
                 absolute = [None if array is None else np.abs(array) for array in arrays]
                 largest = float(by_torch(case, absolute, torch.float64).numpy().max())
                 bound = 2.0**-24 * (4 + terms_of(case) ** 0.5) * largest / scale
-                # What the library promises of Winograd is twice as far (docs/numerics.md).
-                bound *= 2 if chosen.startswith("winograd") else 1
+                # What the library promises of other sums is twice as far (docs/numerics.md).
+                bound *= 2 if chosen.startswith(("strassen", "winograd")) else 1
             ways = ["worker"] if case["op"] not in ("unfold", "fold") else []
             ways += ["run"] if not ways or number % 5 == 0 else []
             for way in ways:

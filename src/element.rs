@@ -29,6 +29,10 @@ mod sealed {
         /// `a · b + c`, rounded once where the processor can.
         fn fused<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>, c: Self::Vector<S>) -> Self::Vector<S>;
 
+        fn plus<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+
+        fn minus<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+
         /// `out[i] = cells[2 · i]`.
         fn halve<S: Simd>(simd: S, cells: &[Self], out: &mut [Self]);
 
@@ -37,7 +41,7 @@ mod sealed {
     }
 
     macro_rules! sealed {
-        ($element:ident, $vector:ident, $lanes:ident, $splat:ident, $load:ident, $put:ident, $store:ident, $fused:ident, $halve:ident, $turn:ident) => {
+        ($element:ident, $vector:ident, $lanes:ident, $splat:ident, $load:ident, $put:ident, $store:ident, $fused:ident, $plus:ident, $minus:ident, $halve:ident, $turn:ident) => {
             impl Sealed for $element {
                 type Vector<S: Simd> = S::$vector;
 
@@ -72,6 +76,16 @@ mod sealed {
                 }
 
                 #[inline(always)]
+                fn plus<S: Simd>(simd: S, a: S::$vector, b: S::$vector) -> S::$vector {
+                    simd.$plus(a, b)
+                }
+
+                #[inline(always)]
+                fn minus<S: Simd>(simd: S, a: S::$vector, b: S::$vector) -> S::$vector {
+                    simd.$minus(a, b)
+                }
+
+                #[inline(always)]
                 fn halve<S: Simd>(simd: S, cells: &[Self], out: &mut [Self]) {
                     $halve(simd, cells, out);
                 }
@@ -91,6 +105,8 @@ mod sealed {
         as_mut_simd_f32s,
         partial_store_f32s,
         mul_add_e_f32s,
+        add_f32s,
+        sub_f32s,
         halve_f32,
         turn_f32
     );
@@ -103,6 +119,8 @@ mod sealed {
         as_mut_simd_f64s,
         partial_store_f64s,
         mul_add_e_f64s,
+        add_f64s,
+        sub_f64s,
         halve_plain,
         turn_plain
     );

@@ -44,9 +44,9 @@ impl<const D: usize> Padding<D> {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum Numerics {
-    /// Winograd's algorithms may be chosen, which compute other sums with the same value: their error is within
-    /// four times that of the textbook's, and a value that is not finite spreads to the whole tile (up to 3 cells
-    /// further, times the dilation) instead of its windows alone.
+    /// Strassen's and Winograd's algorithms may be chosen, which compute other sums with the same value: their error is
+    /// within four times that of the textbook's, and a value that is not finite spreads to the whole tile (with Winograd up
+    /// to 3 cells further, times the dilation, with Strassen to other windows and channels) instead of its windows alone.
     #[default]
     Fast,
     /// Only the sums of the definition, in whatever order.

@@ -232,7 +232,9 @@ fn candidates<const D: usize>(options: &ConvOptions<D>) -> impl Iterator<Item = 
             Algorithm::Auto => false,
             Algorithm::Direct | Algorithm::Im2col | Algorithm::Im2colTiled | Algorithm::Pointwise => true,
             Algorithm::Fused | Algorithm::Depthwise => backend == Backend::Auto,
-            Algorithm::WinogradF2 | Algorithm::WinogradF4 => backend == Backend::Auto && numerics == Numerics::Fast,
+            Algorithm::Strassen | Algorithm::WinogradF2 | Algorithm::WinogradF4 => {
+                backend == Backend::Auto && numerics == Numerics::Fast
+            }
         }
     })
 }

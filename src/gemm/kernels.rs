@@ -78,6 +78,7 @@ impl<T: Element> Kernel<T> {
     ///
     /// # Panics
     /// If a size does not fit, which is a mistake of this crate.
+    #[inline(always)]
     pub fn run(&self, operands: Operands<'_, T>, store: Store, mut c: ArrayViewMut2<'_, T>) {
         let Operands { k, left, left_step, right, right_step, right_column } = operands;
         let (columns, lanes) = c.dim();

@@ -20,6 +20,9 @@ pub enum Algorithm {
     Pointwise,
     /// The patch matrix is never stored: packing for the microkernel reads it from the image.
     Fused,
+    /// The same with Strassen's seven products of quarters instead of eight, which are other sums: even numbers of output
+    /// channels a group and of rows of the patch matrix.
+    Strassen,
     /// One input channel a group, without dense products: outputs stay in registers, along rows or with channels on
     /// the vector lanes. Input gradients of one output channel a group, of any stride.
     Depthwise,
@@ -32,17 +35,24 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// Every algorithm, `Auto` first.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Auto,
         Self::Direct,
         Self::Im2col,
         Self::Im2colTiled,
         Self::Pointwise,
         Self::Fused,
+        Self::Strassen,
         Self::Depthwise,
         Self::WinogradF2,
         Self::WinogradF4,
     ];
+
+    /// Whether it adds up the products of the definition, in whatever order: those that
+    /// [`Numerics::Strict`](crate::Numerics::Strict) allows.
+    pub fn is_strict(self) -> bool {
+        !matches!(self, Self::Strassen | Self::WinogradF2 | Self::WinogradF4)
+    }
 
     /// The transforms of a Winograd algorithm.
     pub(crate) fn scheme(self) -> Option<Scheme> {
@@ -62,6 +72,7 @@ impl Algorithm {
             Self::Im2colTiled => "im2col-tiled",
             Self::Pointwise => "pointwise",
             Self::Fused => "fused",
+            Self::Strassen => "strassen",
             Self::Depthwise => "depthwise",
             Self::WinogradF2 => "winograd-f2",
             Self::WinogradF4 => "winograd-f4",

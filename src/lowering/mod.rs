@@ -22,6 +22,8 @@ mod pointwise;
 mod runs;
 mod scratch;
 mod slab;
+mod strassen;
+mod tile;
 mod tiled;
 mod turned;
 mod winograd;
@@ -41,6 +43,7 @@ pub(crate) use merged::{with_merged, with_merged_mut};
 pub(crate) use packed::packed_geometry;
 pub(crate) use patches::{PatchSink, PatchSource};
 pub(crate) use pieces::{blocks, entries};
+pub(crate) use strassen::BLOCK_BYTES as STRASSEN_BLOCK_BYTES;
 pub(crate) use winograd::{Axes, Scheme, Tile, has_moves};
 
 use ndarray::{ArrayView2, ArrayView3, ArrayView4, ArrayView5, ArrayViewMut2, ArrayViewMut3, ArrayViewMut5, s};

@@ -3,7 +3,7 @@
 use ndarray::{ArrayView2, ArrayView5, ArrayViewMut3};
 
 use super::lanes::Vector;
-use super::{Algorithm, Epilogue, Pass, depthwise, fused, winograd};
+use super::{Algorithm, Epilogue, Pass, depthwise, fused, strassen, winograd};
 use crate::element::Element;
 use crate::geometry::ConvGeometry;
 
@@ -18,6 +18,7 @@ pub(crate) struct Packed {
 #[allow(clippy::large_enum_variant, reason = "there is one a plan")]
 enum Layout {
     Fused(fused::Layout),
+    Strassen(strassen::Layout),
     Depthwise(depthwise::Layout),
     /// The same with channels on the vector lanes, and input gradients of any stride.
     Channels(depthwise::Channels),
@@ -55,6 +56,9 @@ impl Packed {
                     None => Layout::Depthwise(depthwise::Layout::new(&geometry, vector.size, workspace_bytes)),
                 }
             }
+            None if algorithm == Algorithm::Strassen => {
+                Layout::Strassen(strassen::Layout::new(&geometry, vector, workspace_bytes))
+            }
             None => Layout::Fused(fused::Layout::new(&geometry, vector, workspace_bytes)),
             Some(scheme) => Layout::Winograd(winograd::Layout::new(&geometry, scheme, vector, workspace_bytes)),
         };
@@ -65,6 +69,7 @@ impl Packed {
     pub fn slot_len(&self) -> usize {
         match &self.layout {
             Layout::Fused(layout) => layout.slot_len(),
+            Layout::Strassen(layout) => layout.slot_len(),
             Layout::Depthwise(layout) => layout.slot_len(),
             Layout::Channels(channels) => channels.slot_len(),
             Layout::Winograd(layout) => layout.slot_len(),
@@ -79,6 +84,7 @@ impl Packed {
         let kernels = adjoint.as_ref().map_or(kernels, |adjoint| adjoint.view());
         match &self.layout {
             Layout::Fused(layout) => fused::pack_weights(kernels, geometry.groups, layout),
+            Layout::Strassen(layout) => strassen::pack_weights(kernels, geometry.groups, layout),
             Layout::Depthwise(_) => depthwise::pack_weights(kernels),
             Layout::Channels(channels) => channels.pack_weights(kernels, geometry),
             Layout::Winograd(layout) => winograd::pack_weights(kernels, geometry.groups, layout),
@@ -97,6 +103,7 @@ impl Packed {
         let geometry = &self.geometry;
         match &self.layout {
             Layout::Fused(layout) => fused::forward((geometry, layout), weights, input, epilogue, target),
+            Layout::Strassen(layout) => strassen::forward((geometry, layout), weights, input, epilogue, target),
             Layout::Depthwise(layout) => depthwise::forward((geometry, layout), weights, input, epilogue, target),
             Layout::Channels(channels) => channels.run(weights, input, epilogue, target),
             Layout::Winograd(layout) => winograd::forward((geometry, layout), weights, input, epilogue, target),
@@ -114,6 +121,7 @@ pub(crate) fn packed_geometry(geometry: &ConvGeometry, pass: Pass, algorithm: Al
     };
     geometry.filter(|geometry| match algorithm {
         Algorithm::Fused => true,
+        Algorithm::Strassen => strassen::applies(geometry),
         Algorithm::Depthwise => depthwise::applies(geometry),
         Algorithm::WinogradF2 | Algorithm::WinogradF4 => winograd::applies(geometry),
         _ => false,

@@ -35,8 +35,13 @@ impl Slab {
     /// The image itself, if windows can be read from it: nothing is padded and neighbours are neighbours.
     pub fn whole(geometry: &ConvGeometry, channels: usize) -> Option<Self> {
         let [d, h, w] = geometry.axes;
-        let is_plain = w.stride == 1 && geometry.axes.iter().all(|axis| axis.pad_before == 0 && axis.pad_after == 0);
-        is_plain.then(|| Self::of(geometry, [d.input, h.input, 1, w.input], [d.stride, h.stride], channels))
+        Self::is_whole(geometry)
+            .then(|| Self::of(geometry, [d.input, h.input, 1, w.input], [d.stride, h.stride], channels))
+    }
+
+    /// Whether the image itself is one.
+    pub fn is_whole(geometry: &ConvGeometry) -> bool {
+        geometry.axes[2].stride == 1 && geometry.axes.iter().all(|axis| axis.pad_before == 0 && axis.pad_after == 0)
     }
 
     fn of(

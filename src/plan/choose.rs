@@ -31,6 +31,15 @@ const MANY_KERNELS: usize = 16;
 /// Output channels of a weight gradient under which they leave most lanes of the microkernel empty.
 const FEW_OUT_CHANNELS: usize = 16;
 
+/// Windows of an image from which most of them make whole pairs of panels in `Strassen`. Set between 7×7 and 14×14.
+const PAIRED_WINDOWS: usize = 128;
+
+/// Windows of the longest row that its tasks, which have whole rows, share the caches with. Set on a line of 4000.
+const PAIRED_ROW: usize = 1024;
+
+/// Bytes of the registers on which `Strassen` was measured. On others it is for those who ask for it or tune their plans.
+const STRASSEN_REGISTERS: usize = 32;
+
 /// What a caller asks for, beside the geometry.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Request {
@@ -40,6 +49,8 @@ pub(crate) struct Request {
     pub numerics: Numerics,
     /// Bytes of an element.
     pub size: usize,
+    /// Bytes of a register of the microkernel.
+    pub register: usize,
 }
 
 /// Chooses for a pass over `geometry`, or checks the algorithm that was asked for. Where the caller names a
@@ -65,6 +76,10 @@ pub(crate) fn choose(geometry: &ConvGeometry, request: Request) -> Result<Choice
         }
         Algorithm::Depthwise if !has_depthwise(g, pass) => {
             let reason = "it computes forward passes of one input channel a group, weight gradients of at least eight such groups, and input gradients of one output channel a group (with a stride, of at least eight such groups), with zeros for padding, of which there are no more than the kernel reaches";
+            return Err(Error::Unsupported { algorithm: asked.name(), reason });
+        }
+        Algorithm::Strassen if packed_geometry(g, pass, asked).is_none() => {
+            let reason = "it computes forward passes and input gradients of stride 1, with even numbers of output channels a group and of rows of the patch matrix";
             return Err(Error::Unsupported { algorithm: asked.name(), reason });
         }
         Algorithm::WinogradF2 | Algorithm::WinogradF4 if packed_geometry(g, pass, asked).is_none() => {
@@ -117,6 +132,7 @@ fn has_depthwise(g: &ConvGeometry, pass: Pass) -> bool {
 fn cheapest(geometry: &ConvGeometry, request: Request) -> (Algorithm, &'static str) {
     let reasons = [
         (Algorithm::Fused, "the patch matrix is packed for the microkernel, straight from the image"),
+        (Algorithm::Strassen, "sums are so long that seven products instead of eight outweigh the additions"),
         (
             Algorithm::WinogradF2,
             "2.25 times fewer products, 1.5 in one dimension; its weights are read in less time than those of F(4×4)",
@@ -124,15 +140,16 @@ fn cheapest(geometry: &ConvGeometry, request: Request) -> (Algorithm, &'static s
         (Algorithm::WinogradF4, "4 times fewer products, 2 in one dimension, outweigh the transforms"),
     ];
     let allowed = reasons.into_iter().filter(|&(algorithm, _)| {
-        let is_exact = algorithm.scheme().is_none();
-        is_exact || request.numerics == Numerics::Fast && is_allowed(geometry, algorithm)
+        algorithm.is_strict() || request.numerics == Numerics::Fast && may_be_best(geometry, algorithm, request)
     });
     let costs = allowed.map(|choice| (cost(geometry, choice.0, request.size), choice));
     costs.min_by(|a, b| a.0.total_cmp(&b.0)).map_or(reasons[0], |(_, choice)| choice)
 }
 
-fn is_allowed(geometry: &ConvGeometry, algorithm: Algorithm) -> bool {
-    packed_geometry(geometry, Pass::Forward, algorithm).is_some()
+fn may_be_best(geometry: &ConvGeometry, algorithm: Algorithm, request: Request) -> bool {
+    let is_paired = geometry.windows() >= PAIRED_WINDOWS && geometry.axes[2].output <= PAIRED_ROW;
+    let is_known = algorithm != Algorithm::Strassen || request.register == STRASSEN_REGISTERS && is_paired;
+    is_known && packed_geometry(geometry, Pass::Forward, algorithm).is_some()
 }
 
 #[cfg(test)]
@@ -143,7 +160,7 @@ mod tests {
     fn chosen(input: [usize; 4], weight: [usize; 4], options: ConvOptions<2>) -> Algorithm {
         let geometry = options.geometry(&input, &weight).unwrap();
         let ConvOptions { algorithm, backend, numerics, .. } = options;
-        let request = Request { pass: Pass::Forward, algorithm, backend, numerics, size: 4 };
+        let request = Request { pass: Pass::Forward, algorithm, backend, numerics, size: 4, register: 32 };
         choose(&geometry, request).unwrap().algorithm
     }
 
@@ -177,6 +194,24 @@ mod tests {
     }
 
     #[test]
+    fn strassen_is_chosen_for_long_sums_of_many_windows_where_it_was_measured() {
+        let plain = ConvOptions::new();
+        let layer =
+            |ins: usize, outs: usize, side: usize, options| chosen([1, ins, side, side], [outs, ins, 1, 1], options);
+        assert_eq!(layer(512, 128, 28, plain), Algorithm::Strassen);
+        assert_eq!(layer(1024, 256, 14, plain), Algorithm::Strassen);
+        assert_eq!(chosen([1, 128, 56, 56], [128, 128, 3, 3], plain.stride([2, 2])), Algorithm::Strassen);
+        assert_eq!(layer(256, 1024, 14, plain), Algorithm::Fused);
+        assert_eq!(layer(2048, 512, 7, plain), Algorithm::Fused);
+        assert_eq!(layer(1024, 255, 14, plain), Algorithm::Fused);
+        assert_eq!(layer(1024, 256, 14, plain.numerics(Numerics::Strict)), Algorithm::Fused);
+        let geometry = plain.geometry(&[1, 1024, 14, 14], &[256, 1024, 1, 1]).unwrap();
+        let (algorithm, backend, numerics) = (Algorithm::Auto, Backend::Auto, Numerics::Fast);
+        let request = Request { pass: Pass::Forward, algorithm, backend, numerics, size: 4, register: 64 };
+        assert_eq!(choose(&geometry, request).unwrap().algorithm, Algorithm::Fused);
+    }
+
+    #[test]
     fn a_named_backend_is_used() {
         let options = ConvOptions::new().backend(Backend::Gemm);
         assert_eq!(chosen([1, 64, 56, 56], [64, 64, 3, 3], options), Algorithm::Im2colTiled);
@@ -188,7 +223,7 @@ mod tests {
         for (side, is_possible) in [(64, true), (65, false)] {
             let geometry = ConvOptions::<2>::new().geometry(&[1, 1, 70, 70], &[1, 1, side, 64]).unwrap();
             let (algorithm, backend, numerics) = (Algorithm::Fused, Backend::Auto, Numerics::Fast);
-            let request = Request { pass: Pass::WeightGrad, algorithm, backend, numerics, size: 4 };
+            let request = Request { pass: Pass::WeightGrad, algorithm, backend, numerics, size: 4, register: 32 };
             let choice = choose(&geometry, request);
             assert_eq!(choice.is_ok(), is_possible, "{side} × 64 cells");
             assert!(choice.err().is_none_or(|error| error.to_string().contains("4096 cells")));
@@ -201,8 +236,12 @@ mod tests {
             let options = ConvOptions::<2>::new().groups(groups).stride([2, 2]).padding(crate::Padding::Same);
             let geometry = options.geometry(&[1, groups, 28, 28], &[groups, 1, 3, 3]).unwrap();
             let (backend, numerics) = (Backend::Auto, Numerics::Fast);
-            let choose =
-                |algorithm| choose(&geometry, Request { pass: Pass::InputGrad, algorithm, backend, numerics, size: 4 });
+            let choose = |algorithm| {
+                choose(
+                    &geometry,
+                    Request { pass: Pass::InputGrad, algorithm, backend, numerics, size: 4, register: 32 },
+                )
+            };
             let auto = choose(Algorithm::Auto).unwrap().algorithm;
             assert_eq!(auto == Algorithm::Depthwise, is_possible, "{groups} groups: {auto}");
             let named = choose(Algorithm::Depthwise);
@@ -215,6 +254,9 @@ mod tests {
     fn pointwise_is_refused_where_it_would_be_wrong() {
         let geometry = ConvOptions::<2>::new().geometry(&[1, 1, 3, 3], &[1, 1, 2, 2]).unwrap();
         let (algorithm, backend, numerics) = (Algorithm::Pointwise, Backend::Auto, Numerics::Fast);
-        assert!(choose(&geometry, Request { pass: Pass::Forward, algorithm, backend, numerics, size: 4 }).is_err());
+        assert!(
+            choose(&geometry, Request { pass: Pass::Forward, algorithm, backend, numerics, size: 4, register: 32 })
+                .is_err()
+        );
     }
 }

@@ -4,13 +4,18 @@
 //! 50 multiply-adds a nanosecond; `docs/performance.md` has the figures.
 
 use crate::geometry::ConvGeometry;
-use crate::lowering::{Algorithm, Axes, Scheme, Tile, has_moves};
+use crate::lowering::{Algorithm, Axes, STRASSEN_BLOCK_BYTES, Scheme, Tile, has_moves};
 
 /// Share of its time that `Fused` spends in the microkernel.
 const FUSED_SHARE: f64 = 0.85;
 
 /// What an output of `Fused` costs apart from its multiply-adds.
 const FUSED_OUTPUT: f64 = 12.0;
+
+/// What `Strassen` adds to that: for an output and each block of so many bytes of rows, whose products are added up one by
+/// one, and for an element of the patch matrix. (Set on layers of 256 to 2304 rows, on units of 128 bits.)
+const STRASSEN_OUTPUT: f64 = 56.0;
+const STRASSEN_PACKED: f64 = 4.0;
 
 /// What it costs to transform one value of one tile of one channel, there or back, with F(2×2) …
 const F2_VALUE: f64 = 36.0;
@@ -39,8 +44,16 @@ pub(super) fn cost(geometry: &ConvGeometry, algorithm: Algorithm, size: usize) -
     let images = g.batch as f64 * g.groups as f64;
     match algorithm.scheme() {
         None => {
-            let outputs = outs * g.windows() as f64;
-            images * (outputs * g.patch_rows() as f64 / FUSED_SHARE + outputs * FUSED_OUTPUT)
+            let (windows, rows) = (g.windows() as f64, g.patch_rows() as f64);
+            let outputs = outs * windows;
+            let (products, others) = match algorithm {
+                Algorithm::Strassen => {
+                    let blocks = (rows * size as f64 / STRASSEN_BLOCK_BYTES as f64).ceil();
+                    (7.0 / 8.0, outputs * blocks * STRASSEN_OUTPUT + rows * windows * STRASSEN_PACKED)
+                }
+                _ => (1.0, 0.0),
+            };
+            images * (outputs * rows * products / FUSED_SHARE + outputs * FUSED_OUTPUT + others)
         }
         Some(scheme) => {
             let tile = Tile::of(g, scheme);

@@ -6,6 +6,7 @@ use super::choose::{Choice, Request, choose};
 use super::explain::Explanation;
 use crate::element::Element;
 use crate::error::{Error, Result};
+use crate::gemm::Kernel;
 use crate::geometry::ConvGeometry;
 use crate::lowering::{self, Activation, Algorithm, Epilogue, Job, Pass, Weights, Workspace};
 use crate::options::ConvOptions;
@@ -25,7 +26,9 @@ impl Engine {
         options: &ConvOptions<D>,
     ) -> Result<Self> {
         let ConvOptions { algorithm, backend, numerics, .. } = *options;
-        let choice = choose(&geometry, Request { pass, algorithm, backend, numerics, size: size_of::<T>() })?;
+        let size = size_of::<T>();
+        let register = Kernel::<T>::best().vector * size;
+        let choice = choose(&geometry, Request { pass, algorithm, backend, numerics, size, register })?;
         let dense = options.backend.resolve()?;
         let job = Job::new::<T>(geometry, (pass, choice.algorithm), dense, options.workspace_bytes);
         Ok(Self { job, choice, activation: options.activation })

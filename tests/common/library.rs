@@ -65,18 +65,14 @@ impl How {
 
     /// The same without those that compute other sums than the definition's.
     pub fn strict(case: &Case) -> Vec<Self> {
-        Self::all(case).into_iter().filter(|how| !how.is_winograd()).collect()
-    }
-
-    pub fn is_winograd(self) -> bool {
-        matches!(self.algorithm, Algorithm::WinogradF2 | Algorithm::WinogradF4)
+        Self::all(case).into_iter().filter(|how| how.algorithm.is_strict()).collect()
     }
 
     /// What to judge a result by: where other sums are computed, whose terms are larger than the definition's,
     /// 16 times the largest sum of absolute terms anywhere. (`accuracy` holds their error as a whole.)
     pub fn judged(self, expected: &Expected) -> Expected {
         let mut judged = expected.clone();
-        if self.is_winograd() {
+        if !self.algorithm.is_strict() {
             let largest = expected.magnitude.iter().fold(0.0_f64, |largest, &magnitude| largest.max(magnitude));
             judged.magnitude.fill(16.0 * largest);
         }
@@ -131,6 +127,19 @@ pub fn can(algorithm: Algorithm, operation: Operation, case: &Case) -> bool {
                 case.border == Border::Zeros && lines.all(is_reversible)
             }
         },
+        // Halves of output channels, and of what each of them adds up.
+        Algorithm::Strassen => {
+            let (outs, ins) = (case.weight[0] / case.groups, case.weight[1]);
+            let (outs, ins) = if is_adjoint(operation, case) { (ins, outs) } else { (outs, ins) };
+            let taps: usize = definition.lines.iter().map(|line| line.kernel).product();
+            outs > 0
+                && outs.is_multiple_of(2)
+                && ins * taps > 0
+                && (ins * taps).is_multiple_of(2)
+                && operation != Operation::WeightGrad
+                && (!is_adjoint(operation, case) || definition.lines.iter().all(|line| line.stride == 1))
+                && can(Algorithm::Fused, operation, case)
+        }
         Algorithm::WinogradF2 | Algorithm::WinogradF4 => {
             let [depth, height, width] = &definition.lines;
             let is_three = |line: &Line| line.kernel == 3 && line.stride == 1 && line.output > 0;

@@ -9,9 +9,9 @@ use crate::common::library::{self, How};
 use crate::common::oracle::Expected;
 use crate::common::views::Layout;
 
-/// Largest ratio of errors that the contract allows, and that it allows to Winograd's algorithms.
+/// Largest ratio of errors that the contract allows, and that it allows to those that compute other sums.
 const STRICT: f64 = 2.0;
-const WINOGRAD: f64 = 4.0;
+const FAST: f64 = 4.0;
 
 /// A few roundings of the result itself: below this an error is as small as it can be.
 const FLOOR: f64 = 2.0 * f32::EPSILON as f64;
@@ -31,7 +31,7 @@ fn errors(found: &ArrayD<f32>, expected: &Expected) -> Errors {
 
 fn check(how: How, context: &str, found: &ArrayD<f32>, expected: &Expected, textbook: &Errors) {
     let Errors { rms, max } = errors(found, expected);
-    let contract = if how.is_winograd() { WINOGRAD } else { STRICT };
+    let contract = if how.algorithm.is_strict() { STRICT } else { FAST };
     let context = format_args!("{context} {how:?}");
     assert!(rms <= contract * textbook.rms.max(FLOOR / 8.0), "{context}: rms {rms:e}, textbook {:e}", textbook.rms);
     assert!(max <= contract * textbook.max.max(FLOOR), "{context}: max {max:e}, textbook {:e}", textbook.max);

@@ -17,16 +17,16 @@ pub(crate) use weights::{pack_weights, phase_kernels};
 
 use std::ops::Range;
 
-use ndarray::{ArrayView2, ArrayView5, ArrayViewMut2, ArrayViewMut3, Axis, s};
+use ndarray::{ArrayView5, ArrayViewMut2, ArrayViewMut3, Axis, s};
 
 use self::weights::Tiles;
 use super::lanes::Lanes;
 use super::panel::{Chunks, Rows, pack_panel};
 use super::patches::segments;
 use super::pieces::{blocks, channel_blocks};
-use super::runs::copy_short;
 use super::scratch::aligned;
 use super::slab::{Region, Slab, fill_slab};
+use super::tile::multiply_tile;
 use super::{Epilogue, group_image};
 use crate::element::Element;
 use crate::gemm::{Kernel, Operands, Store, TAIL_SLACK, multiply_tail};
@@ -225,42 +225,6 @@ impl<'a, T: Element> Task<'a, '_, T> {
         let channels = self.piece.nrows().next_multiple_of(Tiles::of::<T>(Lanes::Channels).unit);
         for (mut column, sums) in self.piece.columns_mut().into_iter().zip(sums.chunks_exact(channels)) {
             column.iter_mut().zip(sums).for_each(|(to, &sum)| *to = sum);
-        }
-    }
-}
-
-/// One tile of the output, of channels × windows.
-#[inline(always)]
-fn multiply_tile<T: Element>(
-    operands: Operands<'_, T>,
-    store: Store,
-    (tile, is_contiguous): (ArrayViewMut2<'_, T>, bool),
-    buffer: &mut [T],
-) {
-    let kernel = Kernel::<T>::best();
-    let lanes = kernel.padded(tile.ncols());
-    if lanes == 0 {
-        return;
-    }
-    if is_contiguous && lanes == tile.ncols() {
-        return kernel.run(operands, store, tile);
-    }
-    let columns = tile.nrows();
-    let mut sums = ArrayViewMut2::from_shape((columns, lanes), &mut buffer[..columns * lanes])
-        .expect("the buffer holds the largest tile");
-    kernel.run(operands, Store::Overwrite, sums.view_mut());
-    store_tile(sums.view(), store, tile);
-}
-
-/// Writes the first columns of `sums` to the output, or adds them to it.
-#[inline(never)]
-fn store_tile<T: Element>(sums: ArrayView2<'_, T>, store: Store, mut tile: ArrayViewMut2<'_, T>) {
-    for (mut to, from) in tile.rows_mut().into_iter().zip(sums.rows()) {
-        match (store, to.as_slice_mut(), from.as_slice()) {
-            (Store::Overwrite, Some(to), Some(from)) => copy_short(to, &from[..to.len()]),
-            (Store::Add, Some(to), Some(from)) => to.iter_mut().zip(from).for_each(|(to, &sum)| *to += sum),
-            (Store::Overwrite, ..) => to.iter_mut().zip(from).for_each(|(to, &sum)| *to = sum),
-            (Store::Add, ..) => to.iter_mut().zip(from).for_each(|(to, &sum)| *to += sum),
         }
     }
 }

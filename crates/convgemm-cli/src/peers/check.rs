@@ -74,6 +74,11 @@ impl Turns {
         Ok(())
     }
 
+    /// The time of all runs so far, as the engine told it.
+    pub fn told(&self) -> Duration {
+        Duration::from_secs_f64(self.told)
+    }
+
     /// Judges all turns together, `best` being the fastest run.
     ///
     /// # Errors

@@ -101,10 +101,12 @@ impl Bench<'_> {
         for _ in 0..self.settings.rounds {
             let best = entries.iter().filter_map(Entry::fastest).fold(f64::INFINITY, f64::min);
             // Together, since the clock of the processor is not the same in all rounds.
-            let is_open = entries.iter().any(|entry| entry.is_fast(best) && !entry.is_certain());
+            let limit = Duration::from_millis(self.settings.limit_ms);
+            let may_go_on = |entry: &Entry| entry.is_fast(best) && entry.turns.told() < limit;
+            let is_open = entries.iter().any(|entry| may_go_on(entry) && !entry.is_certain());
             let order = shuffled(entries.len(), &mut random);
             self.round((&mut entries, contestants), &order, |entry| {
-                entry.lacks_turns() || is_open && entry.is_fast(best)
+                entry.lacks_turns() || is_open && may_go_on(entry)
             })?;
         }
         for (entry, contestant) in entries.iter_mut().zip(contestants) {

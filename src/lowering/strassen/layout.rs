@@ -1,0 +1,198 @@
+//! The sizes of Strassen's multiplication. None of them depends on the number of threads but the channels of a task,
+//! since which windows make a pair is part of the sums.
+
+use crate::geometry::ConvGeometry;
+use crate::lowering::lanes::Vector;
+use crate::lowering::pieces::block_length;
+use crate::lowering::scratch::ALIGNMENT_BYTES;
+use crate::lowering::slab::{Slab, slab_dims, slab_line_len};
+use crate::parallel;
+
+/// Bytes of the patch matrix's rows that one block spans at most, of which each product takes half.
+pub(crate) const BLOCK_BYTES: usize = 3072;
+
+/// Rows of the smallest block, however small the workspace.
+const MIN_BLOCK_ROWS: usize = 64;
+
+/// The padded copy, the outputs and the panels of a task share the L2 with the weights.
+const SLAB_BYTES: usize = 384 << 10;
+const OUTPUT_BYTES: usize = 512 << 10;
+/// Outputs of a single block are written once.
+const SINGLE_OUTPUT_BYTES: usize = 1024 << 10;
+const PANEL_BYTES: usize = 400 << 10;
+
+/// Tasks a thread, and the fewest output channels of one, which has to pack its windows.
+const TASKS_A_THREAD: usize = 3;
+const MIN_CHANNELS: usize = 128;
+
+/// Panels of a pair, and the places of those that products read. `T3` is where the windows' `B₁₂` was.
+pub(super) const PANELS: usize = 7;
+pub(super) const B11: usize = 0;
+pub(super) const B21: usize = 1;
+pub(super) const T3: usize = 2;
+pub(super) const B22: usize = 3;
+pub(super) const T1: usize = 4;
+pub(super) const T2: usize = 5;
+pub(super) const T4: usize = 6;
+
+/// Whether quarters can be made: of an even number of output channels, and an even number of rows of the patch matrix.
+pub(crate) fn applies(geometry: &ConvGeometry) -> bool {
+    let (outs, depth) = (geometry.group_out_channels(), geometry.patch_rows());
+    outs > 0 && depth > 0 && outs.is_multiple_of(2) && depth.is_multiple_of(2)
+}
+
+/// Everything that is known before the arrays come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Layout {
+    /// Rows of the patch matrix in one block, an even number.
+    pub block_rows: usize,
+    /// Output rows of one task.
+    pub rows: usize,
+    /// Output channels of one task.
+    pub channels: usize,
+    /// The padded copy that windows are read from.
+    pub slab: Slab,
+    /// The image itself as a slab, where it needs neither padding nor phases.
+    pub image: Option<Slab>,
+    /// Pairs of panels that are packed before weights are read.
+    pub pairs: usize,
+    /// Elements of the slab, of one panel, and of the products.
+    pub slab_len: usize,
+    pub panel_len: usize,
+    buffer_len: usize,
+    slack: usize,
+}
+
+impl Layout {
+    pub fn new(geometry: &ConvGeometry, vector: Vector, workspace_bytes: usize) -> Self {
+        let mut cut = Cut::wanted(geometry, vector);
+        while cut.len(geometry, vector).saturating_mul(vector.size) > workspace_bytes && cut.shrink() {}
+        let g = geometry;
+        let outs = g.group_out_channels().max(1);
+        let threads = parallel::threads();
+        let regions = g.axes[1].output.div_ceil(cut.rows);
+        let tasks = (g.batch * g.groups * g.axes[0].output * regions).max(1);
+        let missing = if threads > 1 { (TASKS_A_THREAD * threads).div_ceil(tasks) } else { 1 };
+        let channels = block_length(outs, missing.min(outs.div_ceil(MIN_CHANNELS)), 2 * vector.columns);
+        Self {
+            block_rows: cut.block_rows,
+            rows: cut.rows,
+            channels,
+            slab: Slab::new(g, [1, cut.rows], g.group_in_channels()),
+            image: Slab::whole(g, g.group_in_channels()),
+            pairs: cut.pairs,
+            slab_len: cut.slab_len(g),
+            panel_len: cut.panel_len(vector),
+            buffer_len: BUFFERS * vector.lanes * vector.columns,
+            slack: 2 * ALIGNMENT_BYTES / vector.size,
+        }
+    }
+
+    /// Elements of the panels of a pair.
+    pub fn pair_len(&self) -> usize {
+        PANELS * self.panel_len
+    }
+
+    /// Elements of all panels: where windows are left without a whole pair they may take the places of two pairs, one of
+    /// fewer lanes and what makes no pair.
+    pub fn panels_len(&self) -> usize {
+        (self.pairs + 1) * self.pair_len()
+    }
+
+    /// Elements of the scratch memory of one lane, with room to align its parts.
+    pub fn slot_len(&self) -> usize {
+        self.slab_len + self.panels_len() + self.buffer_len + self.slack
+    }
+}
+
+/// Tiles in the buffer: four products, and four of outputs that do not lie side by side.
+const BUFFERS: usize = 8;
+
+/// The cut before its offsets are worked out.
+struct Cut {
+    block_rows: usize,
+    taps: usize,
+    rows: usize,
+    pairs: usize,
+}
+
+impl Cut {
+    fn wanted(geometry: &ConvGeometry, vector: Vector) -> Self {
+        let g = geometry;
+        let [_, oh, ow] = g.axes.map(|axis| axis.output.max(1));
+        let (depth, taps) = (g.patch_rows().max(1), g.taps());
+        // A pair of wide panels has fewer rows.
+        let block = (BLOCK_BYTES / vector.size).min(2 * PANEL_BYTES / (PANELS * vector.lanes * vector.size));
+        // Whole channels in each half of a block, so that each is padded once.
+        let unit = if 2 * taps <= block { 2 * taps } else { 2 };
+        let block_rows = block_length(depth, depth.div_ceil(block / unit * unit), unit);
+        let lines = |bytes: usize, line_bytes: usize| (bytes / line_bytes.max(1)).max(1);
+        // The image itself is read as it lies, but for views that do not lie so.
+        let slab_bytes = if Slab::is_whole(g) { 2 * SLAB_BYTES } else { SLAB_BYTES };
+        let slab_line = block_rows.div_ceil(taps).saturating_mul(slab_line_len(g)).saturating_mul(vector.size);
+        let output_bytes = if depth > block_rows { OUTPUT_BYTES } else { SINGLE_OUTPUT_BYTES };
+        let output_line = g.group_out_channels().saturating_mul(ow).saturating_mul(vector.size);
+        let wanted = lines(slab_bytes, slab_line).min(lines(output_bytes, output_line)).min(oh);
+        let rows = fill_pairs(oh.div_ceil(oh.div_ceil(wanted)), oh, ow, vector);
+        let pair_bytes = PANELS * block_rows / 2 * vector.lanes * vector.size;
+        let pairs = (PANEL_BYTES / pair_bytes.max(1)).clamp(1, (rows * ow).div_ceil(2 * vector.lanes).max(1));
+        Self { block_rows, taps, rows, pairs }
+    }
+
+    fn slab_len(&self, geometry: &ConvGeometry) -> usize {
+        let channels = match self.block_rows % self.taps {
+            0 => self.block_rows / self.taps,
+            // A block that starts anywhere touches one channel more.
+            _ => (self.block_rows.div_ceil(self.taps) + 1).min(geometry.group_in_channels()),
+        };
+        // An image that is read as it lies needs no copy, but others of the same shape may not lie so.
+        slab_dims(geometry, 1, self.rows).into_iter().fold(channels, usize::saturating_mul)
+    }
+
+    fn panel_len(&self, vector: Vector) -> usize {
+        // Rows are copied by whole 64-byte chunks, the last of which may run over.
+        self.block_rows / 2 * vector.lanes + 64 / vector.size
+    }
+
+    /// Elements of scratch memory.
+    fn len(&self, geometry: &ConvGeometry, vector: Vector) -> usize {
+        let panels = (self.pairs + 1).saturating_mul(PANELS).saturating_mul(self.panel_len(vector));
+        self.slab_len(geometry).saturating_add(panels).saturating_add(BUFFERS * vector.lanes * vector.columns)
+    }
+
+    /// Makes the cut smaller; false if it cannot be.
+    fn shrink(&mut self) -> bool {
+        if self.pairs > 1 {
+            self.pairs -= 1;
+        } else if self.rows > 1 {
+            self.rows = self.rows.div_ceil(2);
+        } else if self.block_rows > MIN_BLOCK_ROWS {
+            self.block_rows = (self.block_rows.div_ceil(2)).next_multiple_of(2).max(MIN_BLOCK_ROWS);
+        } else {
+            return false;
+        }
+        true
+    }
+}
+
+/// The windows of each half of the pairs that so many windows make, in the order of the windows: whole panels, and one
+/// pair of fewer vectors. What is left is less than two vectors.
+pub(super) fn halves(windows: usize, (lanes, vector): (usize, usize)) -> impl Iterator<Item = usize> {
+    let whole = windows / (2 * lanes);
+    let last = windows % (2 * lanes) / (2 * vector) * vector;
+    std::iter::repeat_n(lanes, whole).chain((last > 0).then_some(last))
+}
+
+/// Fewer rows a task, down to half of `rows`, if fewer windows are left without a pair.
+fn fill_pairs(rows: usize, all_rows: usize, width: usize, vector: Vector) -> usize {
+    let left = |windows: usize| {
+        let paired: usize = halves(windows, (vector.lanes, vector.len)).map(|half| 2 * half).sum();
+        // A pair of few vectors is slower, too.
+        (windows - paired) * 4 + windows % (2 * vector.lanes)
+    };
+    let cost = |rows: usize| {
+        let (whole, rest) = (all_rows / rows, all_rows % rows);
+        whole * left(rows * width) + left(rest * width)
+    };
+    (rows.div_ceil(2)..=rows).rev().min_by_key(|&rows| cost(rows)).unwrap_or(rows)
+}
