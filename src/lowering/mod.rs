@@ -5,6 +5,7 @@
 //! windows merged into one axis.
 
 mod algorithm;
+mod cells;
 mod depthwise;
 mod direct;
 mod epilogue;

@@ -20,12 +20,12 @@ use std::ops::Range;
 use ndarray::{ArrayView5, ArrayViewMut2, ArrayViewMut3, Axis, s};
 
 use self::weights::Tiles;
+use super::cells::Cells;
 use super::lanes::Lanes;
-use super::panel::{Chunks, Rows, pack_panel};
-use super::patches::segments;
+use super::panel::pack_panel;
 use super::pieces::{blocks, channel_blocks};
 use super::scratch::aligned;
-use super::slab::{Region, Slab, fill_slab};
+use super::slab::Region;
 use super::tile::multiply_tile;
 use super::{Epilogue, group_image};
 use crate::element::Element;
@@ -81,22 +81,13 @@ impl<'a, T: Element> Task<'a, '_, T> {
         let (slab, rest) = aligned(slot).split_at_mut(layout.slab_len);
         let (panels, sums) = aligned(rest).split_at_mut(layout.panels * layout.panel_len);
         let depth = g.patch_rows();
-        let flat = image.to_slice();
+        let region = self.region();
         for row in (0..depth).step_by(layout.block_rows) {
             let rows = row..(row + layout.block_rows).min(depth);
             let store = Store::after(row);
-            match (&layout.image, flat) {
-                (Some(whole), Some(flat)) => {
-                    let origin = self.region().first;
-                    self.block((whole, origin), (flat, 0), (rows, store), (panels, sums));
-                }
-                _ => {
-                    let channels = rows.start / g.taps()..rows.end.div_ceil(g.taps());
-                    let base = channels.start * layout.slab.channel_len();
-                    fill_slab(g, &layout.slab, image, (channels, self.region()), slab);
-                    self.block((&layout.slab, [0, 0]), (slab, base), (rows, store), (panels, sums));
-                }
-            }
+            let slabs = (layout.image.as_ref(), &layout.slab);
+            let cells = Cells::of(g, slabs, image, (rows.clone(), region), slab);
+            self.block(cells, (rows, store), (panels, sums));
         }
         if depth == 0 {
             self.piece.fill(T::zero());
@@ -116,26 +107,20 @@ impl<'a, T: Element> Task<'a, '_, T> {
     /// Adds the products of one block of rows of the patch matrix.
     fn block(
         &mut self,
-        (slab, origin): (&Slab, [usize; 2]),
-        (source, base): (&[T], usize),
+        cells: Cells<'_, T>,
         (rows, store): (Range<usize>, Store),
         (panels, sums): (&mut [T], &mut [T]),
     ) {
-        let (g, kernel) = (self.geometry, Kernel::<T>::best());
-        let region = self.region();
+        let kernel = Kernel::<T>::best();
         let windows = self.piece.ncols();
-        let cells = Rows::new(&slab.offsets[rows.clone()], base);
+        let places = cells.rows(rows.clone());
         let (lanes, panel_len) = (kernel.lanes(), self.layout.panel_len);
         for start in (0..windows).step_by(lanes * self.layout.panels) {
             let count = (lanes * self.layout.panels).min(windows - start);
             for (done, panel) in (0..count).step_by(lanes).zip(panels.chunks_exact_mut(panel_len)) {
                 let first = self.window + start + done;
-                let windows = first..first + lanes.min(count - done);
-                let chunks = Chunks::new::<T>(segments(g, windows), |segment| {
-                    let (od, oh) = (segment.od - region.first[0] + origin[0], segment.oh - region.first[1] + origin[1]);
-                    slab.row_start(od, oh) + segment.windows.start
-                });
-                pack_panel(panel, lanes, source, cells, &chunks);
+                let chunks = cells.chunks(first..first + lanes.min(count - done));
+                pack_panel(panel, lanes, cells.values, places, &chunks);
             }
             match self.layout.lanes {
                 Lanes::Windows => self.multiply_by_windows(panels, (start, count), (rows.clone(), store), sums),

@@ -196,3 +196,37 @@ fn fill_pairs(rows: usize, all_rows: usize, width: usize, vector: Vector) -> usi
     };
     (rows.div_ceil(2)..=rows).rev().min_by_key(|&rows| cost(rows)).unwrap_or(rows)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_are_of_whole_vectors_and_leave_less_than_two() {
+        for (lanes, vector) in [(16, 8), (64, 16), (2, 1), (12, 4)] {
+            for windows in 0..5 * lanes {
+                let found: Vec<usize> = halves(windows, (lanes, vector)).collect();
+                let paired: usize = found.iter().map(|half| 2 * half).sum();
+                assert!(paired <= windows && windows - paired < 2 * vector, "{windows} windows: {found:?}");
+                assert!(found.iter().all(|&half| half > 0 && half <= lanes && half % vector == 0), "{found:?}");
+                assert!(found.iter().rev().skip(1).all(|&half| half == lanes), "{found:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_layout_needs_no_more_memory_than_it_may_have_and_cuts_even_blocks() {
+        let vector = Vector::of::<f32>();
+        for (input, weight) in
+            [([1, 512, 28, 28], [128, 512, 1, 1]), ([1, 64, 224, 224], [64, 64, 3, 3]), ([2, 4, 9, 700], [6, 4, 5, 5])]
+        {
+            let geometry = crate::ConvOptions::<2>::new().geometry(&input, &weight).unwrap();
+            for bytes in [2 << 20, 600 << 10] {
+                let layout = Layout::new(&geometry, vector, bytes);
+                let found = layout.slot_len() * vector.size;
+                assert!(found <= bytes + 2 * ALIGNMENT_BYTES, "{input:?} {weight:?}: {found} bytes of {bytes}");
+                assert!(layout.block_rows % 2 == 0 && layout.rows > 0 && layout.pairs > 0, "{layout:?}");
+            }
+        }
+    }
+}

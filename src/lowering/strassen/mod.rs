@@ -32,11 +32,11 @@ use ndarray::{ArrayView4, ArrayView5, ArrayViewMut2, ArrayViewMut3, Axis, s};
 use self::layout::halves;
 use self::sums::{Combine, differences};
 use self::weights::{Part, Parts};
-use super::panel::{Chunks, Rows, pack_panel};
-use super::patches::segments;
+use super::cells::Cells;
+use super::panel::pack_panel;
 use super::pieces::{blocks, channel_blocks};
 use super::scratch::aligned;
-use super::slab::{Region, Slab, fill_slab};
+use super::slab::Region;
 use super::tile::{multiply_tile, store_tile};
 use super::{Epilogue, group_image};
 use crate::element::Element;
@@ -80,16 +80,6 @@ struct Task<'a, 'o, T> {
     piece: ArrayViewMut2<'o, T>,
 }
 
-/// Where the cells of a block are read: a slab, what it lies in, and where the region's first line lies in it.
-#[derive(Clone, Copy)]
-struct Source<'a, T> {
-    slab: &'a Slab,
-    cells: &'a [T],
-    origin: [usize; 2],
-    /// What each kernel cell of the upper and of the lower half is read from.
-    halves: [Rows<'a>; 2],
-}
-
 /// The rows of a block that are in each half, and what becomes of the outputs.
 #[derive(Clone, Copy)]
 struct Block {
@@ -102,23 +92,12 @@ impl<T: Element> Task<'_, '_, T> {
         let (g, layout) = (self.geometry, self.layout);
         let (copy, rest) = aligned(slot).split_at_mut(layout.slab_len);
         let (panels, buffer) = aligned(rest).split_at_mut(layout.panels_len());
-        let (depth, flat, region) = (g.patch_rows(), image.to_slice(), self.region());
+        let (depth, region) = (g.patch_rows(), self.region());
         for row in (0..depth).step_by(layout.block_rows) {
             let rows = row..(row + layout.block_rows).min(depth);
-            let (slab, cells, origin, base) = match (&layout.image, flat) {
-                (Some(whole), Some(flat)) => (whole, flat, region.first, 0),
-                _ => {
-                    let channels = rows.start / g.taps()..rows.end.div_ceil(g.taps());
-                    let base = channels.start * layout.slab.channel_len();
-                    fill_slab(g, &layout.slab, image, (channels, region), copy);
-                    (&layout.slab, &*copy, [0, 0], base)
-                }
-            };
-            let half = rows.len() / 2;
-            let offsets = slab.offsets[rows.clone()].split_at(half);
-            let halves = [Rows::new(offsets.0, base), Rows::new(offsets.1, base)];
-            let source = Source { slab, cells, origin, halves };
-            self.block(rows, source, Store::after(row), (panels, buffer));
+            let slabs = (layout.image.as_ref(), &layout.slab);
+            let cells = Cells::of(g, slabs, image, (rows.clone(), region), copy);
+            self.block(rows, cells, Store::after(row), (panels, buffer));
         }
     }
 
@@ -130,16 +109,19 @@ impl<T: Element> Task<'_, '_, T> {
     }
 
     /// Adds the products of one block of rows of the patch matrix.
-    fn block(
-        &mut self,
-        rows: Range<usize>,
-        source: Source<'_, T>,
-        store: Store,
-        (panels, buffer): (&mut [T], &mut [T]),
-    ) {
+    fn block(&mut self, rows: Range<usize>, cells: Cells<'_, T>, store: Store, (panels, buffer): (&mut [T], &mut [T])) {
         let (kernel, layout) = (Kernel::<T>::best(), self.layout);
         let block = Block { half: rows.len() / 2, store };
-        let (windows, step) = (self.piece.ncols(), 2 * kernel.lanes() * layout.pairs);
+        let middle = rows.start + block.half;
+        let upper_and_lower = [cells.rows(rows.start..middle), cells.rows(middle..rows.end)];
+        let (first, windows, step) = (self.window, self.piece.ncols(), 2 * kernel.lanes() * layout.pairs);
+        // Both halves of the rows for some windows of the task.
+        let pack = |panels: &mut [&mut [T]], lanes, windows: Range<usize>| {
+            let chunks = cells.chunks(first + windows.start..first + windows.end);
+            for (panel, half) in panels.iter_mut().zip(upper_and_lower) {
+                pack_panel(panel, lanes, cells.values, half, &chunks);
+            }
+        };
         for start in (0..windows).step_by(step) {
             let count = step.min(windows - start);
             let mut paired = 0;
@@ -150,7 +132,7 @@ impl<T: Element> Task<'_, '_, T> {
                 let mut quarters = [next(), next(), next(), next()];
                 for (side, panels) in quarters.chunks_exact_mut(2).enumerate() {
                     let first = start + paired + side * half;
-                    self.pack(panels, half, source, first..first + half);
+                    pack(panels, half, first..first + half);
                 }
                 let len = block.half * half;
                 differences(quarters.map(|panel| &mut panel[..len]), [next(), next(), next()].map(|to| &mut to[..len]));
@@ -159,22 +141,9 @@ impl<T: Element> Task<'_, '_, T> {
             let rest = pairs.next().unwrap_or_default();
             if paired < count {
                 let (upper, lower) = rest.split_at_mut(layout.panel_len);
-                self.pack(&mut [upper, lower], kernel.lanes(), source, start + paired..start + count);
+                pack(&mut [upper, lower], kernel.lanes(), start + paired..start + count);
             }
             self.multiply(&rows, block, (start, count), (panels, buffer));
-        }
-    }
-
-    /// Packs the upper and the lower half of the block for some windows of the task.
-    fn pack(&self, panels: &mut [&mut [T]], lanes: usize, source: Source<'_, T>, windows: Range<usize>) {
-        let (region, origin) = (self.region(), source.origin);
-        let windows = self.window + windows.start..self.window + windows.end;
-        let chunks = Chunks::new::<T>(segments(self.geometry, windows), |segment| {
-            let (od, oh) = (segment.od - region.first[0] + origin[0], segment.oh - region.first[1] + origin[1]);
-            source.slab.row_start(od, oh) + segment.windows.start
-        });
-        for (panel, half) in panels.iter_mut().zip(source.halves) {
-            pack_panel(panel, lanes, source.cells, half, &chunks);
         }
     }
 
