@@ -225,7 +225,7 @@ mod tests {
                 let layout = Layout::new(&geometry, vector, bytes);
                 let found = layout.slot_len() * vector.size;
                 assert!(found <= bytes + 2 * ALIGNMENT_BYTES, "{input:?} {weight:?}: {found} bytes of {bytes}");
-                assert!(layout.block_rows % 2 == 0 && layout.rows > 0 && layout.pairs > 0, "{layout:?}");
+                assert!(layout.block_rows.is_multiple_of(2) && layout.rows > 0 && layout.pairs > 0, "{layout:?}");
             }
         }
     }
