@@ -25,7 +25,7 @@ pub struct Summary {
     /// The geometric mean over layers of the best peer's time over ours.
     pub best_mean: Option<f64>,
     /// What `best_mean` and our total would be if multiply-adds took all of the time, at their peak, and 3×3 layers had the
-    /// products of Winograd's F(4×4): more is out of reach.
+    /// products of Winograd's F(4×4): without Strassen's multiplication, which saves an eighth, more is out of reach.
     pub limit: Option<(f64, f64)>,
     /// The sum over layers of the best peer of each, as often as the network has it.
     pub best_total: Option<f64>,
