@@ -119,6 +119,14 @@ impl Region {
         })
     }
 
+    /// The one of so many windows from `window` on, which are whole rows of one plane or whole planes.
+    pub fn of(geometry: &ConvGeometry, window: usize, windows: usize) -> Self {
+        let [_, height, width] = geometry.axes.map(|axis| axis.output);
+        let (line, lines) = (window / width, windows / width);
+        let count = if lines > height { [lines / height, height] } else { [1, lines] };
+        Self { first: [line / height, line % height], count }
+    }
+
     /// Its windows, at most `length` at a time.
     pub fn windows(self, geometry: &ConvGeometry, length: usize) -> impl Iterator<Item = Range<usize>> {
         let [_, height, width] = geometry.axes.map(|axis| axis.output);

@@ -1,4 +1,4 @@
-//! Which algorithm, and why: a function of shapes and options alone.
+//! Which algorithm, and why: a function of shapes, options and the width of the registers alone.
 
 use super::cost::cost;
 use crate::error::{Error, Result};

@@ -81,7 +81,7 @@ impl<'a, T: Element> Task<'a, '_, T> {
         let (slab, rest) = aligned(slot).split_at_mut(layout.slab_len);
         let (panels, sums) = aligned(rest).split_at_mut(layout.panels * layout.panel_len);
         let depth = g.patch_rows();
-        let region = self.region();
+        let region = Region::of(g, self.window, self.piece.ncols());
         for row in (0..depth).step_by(layout.block_rows) {
             let rows = row..(row + layout.block_rows).min(depth);
             let store = Store::after(row);
@@ -94,14 +94,6 @@ impl<'a, T: Element> Task<'a, '_, T> {
         } else if layout.lanes == Lanes::Channels {
             self.store_sums(sums);
         }
-    }
-
-    /// The output planes and rows that this task's windows are in.
-    fn region(&self) -> Region {
-        let [_, oh, ow] = self.geometry.axes.map(|axis| axis.output);
-        let (line, lines) = (self.window / ow, self.piece.ncols() / ow);
-        let count = if lines > oh { [lines / oh, oh] } else { [1, lines] };
-        Region { first: [line / oh, line % oh], count }
     }
 
     /// Adds the products of one block of rows of the patch matrix.

@@ -92,20 +92,13 @@ impl<T: Element> Task<'_, '_, T> {
         let (g, layout) = (self.geometry, self.layout);
         let (copy, rest) = aligned(slot).split_at_mut(layout.slab_len);
         let (panels, buffer) = aligned(rest).split_at_mut(layout.panels_len());
-        let (depth, region) = (g.patch_rows(), self.region());
+        let (depth, region) = (g.patch_rows(), Region::of(g, self.window, self.piece.ncols()));
         for row in (0..depth).step_by(layout.block_rows) {
             let rows = row..(row + layout.block_rows).min(depth);
             let slabs = (layout.image.as_ref(), &layout.slab);
             let cells = Cells::of(g, slabs, image, (rows.clone(), region), copy);
             self.block(rows, cells, Store::after(row), (panels, buffer));
         }
-    }
-
-    /// The output plane and rows that this task's windows are in.
-    fn region(&self) -> Region {
-        let [_, oh, ow] = self.geometry.axes.map(|axis| axis.output);
-        let line = self.window / ow;
-        Region { first: [line / oh, line % oh], count: [1, self.piece.ncols() / ow] }
     }
 
     /// Adds the products of one block of rows of the patch matrix.

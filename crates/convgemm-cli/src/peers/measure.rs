@@ -96,7 +96,7 @@ impl Bench<'_> {
         let rounds = entries.iter().map(|entry| entry.pace.rounds).max().unwrap_or(0);
         for round in 0..rounds {
             let order = shuffled(entries.len(), &mut random);
-            self.round((&mut entries, contestants), &order, |entry| entry.is_due(round, rounds))?;
+            self.round((&mut entries, contestants), &order, |entry| entry.pace.has_turn(round, rounds))?;
         }
         for _ in 0..self.settings.rounds {
             let best = entries.iter().filter_map(Entry::fastest).fold(f64::INFINITY, f64::min);
@@ -251,20 +251,15 @@ impl From<Failure> for Trouble {
 }
 
 impl Entry {
-    /// Whether it has a turn in a round of so many.
-    fn is_due(&self, round: usize, of: usize) -> bool {
-        self.pace != Pace::ONCE && self.pace.has_turn(round, of)
-    }
-
     /// Whether turns are to be made up for: disturbed ones, unless they are the rule, and would be again.
     fn lacks_turns(&self) -> bool {
         let (quiet, disturbed) = (self.result.rounds_ns.len(), self.result.disturbed_ns.len());
-        self.pace != Pace::ONCE && quiet < self.pace.rounds && disturbed <= quiet
+        quiet < self.pace.rounds && disturbed <= quiet
     }
 
     /// Whether it is among the fast ones, the fastest of which takes `best` nanoseconds.
     fn is_fast(&self, best: f64) -> bool {
-        self.pace != Pace::ONCE && self.fastest().is_some_and(|time| time < best * AMONG_THE_FAST)
+        self.pace.rounds > 0 && self.fastest().is_some_and(|time| time < best * AMONG_THE_FAST)
     }
 
     fn is_certain(&self) -> bool {

@@ -30,8 +30,8 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// A single run.
-    pub const ONCE: Self = Self { warm_ups: 0, runs: 1, rounds: 1 };
+    /// The one run that tells how long it takes, and no turn after it.
+    pub const ONCE: Self = Self { warm_ups: 0, runs: 1, rounds: 0 };
 
     /// For an engine that needs `one` second for a run, fewer than [`VERY_LONG`].
     pub fn of(one: f64, settings: &Settings) -> Self {
@@ -73,7 +73,8 @@ mod tests {
         assert_eq!(pace(0.040), (1, 1, 3));
         assert_eq!(pace(0.500), (0, 1, 3));
         let one_round = Settings { rounds: 1, ..SETTINGS };
-        assert_eq!(Pace::of(0.5, &one_round).rounds, 1);
+        assert!(Pace::of(0.5, &one_round).has_turn(0, 1));
+        assert!((0..9).all(|round| !Pace::ONCE.has_turn(round, 9)));
     }
 
     #[test]
