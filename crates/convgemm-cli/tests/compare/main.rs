@@ -44,8 +44,9 @@ fn honest_workers_are_verified_and_timed_with_all_their_samples() {
         assert_eq!(found["status"], "timed", "{found}");
         assert!(found["error_max"].as_f64().unwrap() < 1e-5);
         let rounds = |kind: &str| found[kind].as_array().map_or(0, Vec::len);
-        // Of so small a layer twice as many as were asked for, and more if some were disturbed.
-        assert!((6..=8).contains(&(rounds("rounds_ns") + rounds("disturbed_ns"))), "{found}");
+        // Three are asked for: at least so many, at most twice as many of so small a layer, and three more of
+        // engines that are close to each other, or in place of disturbed ones.
+        assert!((3..=9).contains(&(rounds("rounds_ns") + rounds("disturbed_ns"))), "{found}");
         let time = |kind: &str| found[kind].as_f64().unwrap();
         assert!(time("min_ns") <= time("time_ns") && time("time_ns") <= time("median_ns"), "{found}");
     }
