@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-use ndarray::ArrayView4;
-
+use super::image::Image;
 use super::panel::{Chunks, Rows};
 use super::patches::segments;
 use super::slab::{Region, Slab, fill_slab};
@@ -25,18 +24,20 @@ pub(super) struct Cells<'a, T> {
 impl<'a, T: Element> Cells<'a, T> {
     /// For a region and some rows of the patch matrix: `image` itself if it is contiguous and the `whole` of it is a slab,
     /// else a copy.
-    pub fn of(
+    pub fn of<'i: 'a>(
         geometry: &'a ConvGeometry,
         (whole, slab): (Option<&'a Slab>, &'a Slab),
-        image: ArrayView4<'a, T>,
+        image: Image<'i, T>,
         (rows, region): (Range<usize>, Region),
         copy: &'a mut [T],
     ) -> Self {
-        if let (Some(slab), Some(values)) = (whole, image.to_slice()) {
-            return Self { geometry, values, slab, first: [0, 0], base: 0 };
+        if let (Some(slab), Some(image)) = (whole, image.flat)
+            && slab.is_of(image)
+        {
+            return Self { geometry, values: image.cells, slab, first: [0, 0], base: 0 };
         }
         let channels = rows.start / geometry.taps()..rows.end.div_ceil(geometry.taps());
-        let base = channels.start * slab.channel_len();
+        let base = channels.start * slab.channel_len;
         fill_slab(geometry, slab, image, (channels, region), copy);
         Self { geometry, values: copy, slab, first: region.first, base }
     }

@@ -12,6 +12,7 @@ mod epilogue;
 mod fused;
 mod fused_grad;
 mod im2col;
+mod image;
 mod job;
 mod lanes;
 mod merged;

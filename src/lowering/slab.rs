@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use ndarray::ArrayView4;
 use pulp::{Simd, WithSimd};
 
+use super::image::{Flat, Image};
 use super::patches::PatchSource;
 use super::runs::{TapRow, copy_row, zero_short};
 use crate::element::Element;
@@ -19,6 +19,9 @@ pub(crate) struct Slab {
     pub height: usize,
     pub phases: usize,
     pub columns: usize,
+    /// Elements from one channel, and from one plane, to the next.
+    pub channel_len: usize,
+    pub plane_len: usize,
     /// Planes and rows from one window to the next.
     steps: [usize; 2],
     /// Where each kernel cell of some channels is read from, counted from the first one's start.
@@ -29,14 +32,17 @@ impl Slab {
     /// A copy for so many output planes and rows, with the kernel cells of so many channels.
     pub fn new(geometry: &ConvGeometry, [planes, rows]: [usize; 2], channels: usize) -> Self {
         let [d, h, _] = geometry.axes;
-        Self::of(geometry, slab_dims(geometry, planes, rows), [d, h].map(step), channels)
+        let dims @ [depth, height, phases, columns] = slab_dims(geometry, planes, rows);
+        let plane_len = height * phases * columns;
+        Self::of(geometry, dims, [depth * plane_len, plane_len], [d, h].map(step), channels)
     }
 
     /// The image itself, if windows can be read from it: nothing is padded and neighbours are neighbours.
     pub fn whole(geometry: &ConvGeometry, channels: usize) -> Option<Self> {
         let [d, h, w] = geometry.axes;
-        Self::is_whole(geometry)
-            .then(|| Self::of(geometry, [d.input, h.input, 1, w.input], [d.stride, h.stride], channels))
+        let plane_len = h.input * w.input;
+        let (dims, lens) = ([d.input, h.input, 1, w.input], [d.input * plane_len, plane_len]);
+        Self::is_whole(geometry).then(|| Self::of(geometry, dims, lens, [d.stride, h.stride], channels))
     }
 
     /// Whether the image itself is one.
@@ -47,6 +53,7 @@ impl Slab {
     fn of(
         geometry: &ConvGeometry,
         [depth, height, phases, columns]: [usize; 4],
+        [channel_len, plane_len]: [usize; 2],
         steps: [usize; 2],
         channels: usize,
     ) -> Self {
@@ -56,15 +63,15 @@ impl Slab {
         for channel in 0..channels {
             for td in 0..d.kernel {
                 for th in 0..h.kernel {
-                    let line = (channel * depth + td * d.dilation) * height + th * h.dilation;
+                    let line = channel * channel_len + td * d.dilation * plane_len + th * h.dilation * row;
                     for tw in 0..w.kernel {
                         let column = tw * w.dilation;
-                        offsets.push(line * row + column % w.stride * columns + column / w.stride);
+                        offsets.push(line + column % w.stride * columns + column / w.stride);
                     }
                 }
             }
         }
-        Self { depth, height, phases, columns, steps, offsets }
+        Self { depth, height, phases, columns, channel_len, plane_len, steps, offsets }
     }
 
     /// Whether the first kernel cells of its windows are all that it holds, one after the other.
@@ -74,14 +81,14 @@ impl Slab {
         has_all_rows && (self.phases, self.columns) == (1, width)
     }
 
-    /// Elements of one channel.
-    pub fn channel_len(&self) -> usize {
-        self.depth * self.height * self.phases * self.columns
+    /// Whether an image lies so.
+    pub(super) fn is_of<T>(&self, image: Flat<'_, T>) -> bool {
+        (self.channel_len, self.plane_len) == (image.channel_len, image.plane_len)
     }
 
     /// Where the first window of an output row reads its first kernel cell.
     pub fn row_start(&self, od: usize, oh: usize) -> usize {
-        (od * self.steps[0] * self.height + oh * self.steps[1]) * self.phases * self.columns
+        od * self.steps[0] * self.plane_len + oh * self.steps[1] * self.phases * self.columns
     }
 }
 
@@ -140,7 +147,7 @@ impl Region {
 pub(super) fn fill_slab<T: Element>(
     geometry: &ConvGeometry,
     slab: &Slab,
-    image: ArrayView4<'_, T>,
+    image: Image<'_, T>,
     (channels, region): (Range<usize>, Region),
     out: &mut [T],
 ) {
@@ -150,13 +157,13 @@ pub(super) fn fill_slab<T: Element>(
         (2, 1) => w.pad_before == 0,
         _ => false,
     };
-    if let Some(cells) = image.to_slice()
+    if let Some(image) = image.flat
         && mode == PadMode::Zeros
         && is_usual
     {
-        return arch().dispatch(FromSlice { geometry, slab, cells, channels, region, out });
+        return arch().dispatch(FromSlice { geometry, slab, image, channels, region, out });
     }
-    let source = PatchSource::new(geometry, image);
+    let source = PatchSource::new(geometry, image.view);
     // Phase `p` of a padded row is what the windows of an axis with `stride` taps read at tap `p`.
     let columns = Axis { kernel: slab.phases, output: slab.columns, dilation: 1, ..w };
     let row_len = slab.phases * slab.columns;
@@ -171,7 +178,7 @@ pub(super) fn fill_slab<T: Element>(
                 let row = cell(d, region.first[0], depth).zip(cell(h, region.first[1], height));
                 let start = (depth * slab.height + height) * row_len + phase * slab.columns;
                 for (place, channel) in channels.clone().enumerate() {
-                    let start = start + place * slab.channel_len();
+                    let start = start + place * slab.channel_len;
                     let line = &mut out[start..start + slab.columns];
                     match row {
                         Some((depth, height)) => {
@@ -190,7 +197,7 @@ pub(super) fn fill_slab<T: Element>(
 struct FromSlice<'a, T> {
     geometry: &'a ConvGeometry,
     slab: &'a Slab,
-    cells: &'a [T],
+    image: Flat<'a, T>,
     channels: Range<usize>,
     region: Region,
     out: &'a mut [T],
@@ -201,14 +208,14 @@ impl<T: Element> WithSimd for FromSlice<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { geometry, slab, cells, channels, region, out } = self;
+        let Self { geometry, slab, image, channels, region, out } = self;
         let [d, h, w] = geometry.axes;
         let place_of_row = Place::of(slab, w);
         let step = step(h);
         let gap = h.stride - step;
         let row_len = slab.phases * slab.columns;
-        for (channel, out) in channels.zip(out.chunks_exact_mut(slab.channel_len())) {
-            for (depth, out) in out.chunks_exact_mut(slab.height * row_len).enumerate() {
+        for (channel, out) in channels.zip(out.chunks_exact_mut(slab.channel_len)) {
+            for (depth, out) in out.chunks_exact_mut(slab.plane_len).enumerate() {
                 let depth = cell_at(d, region.first[0], depth);
                 // The image's row that the next one of the slab holds, or, since rows before the first are taken
                 // as very large numbers, none.
@@ -216,8 +223,8 @@ impl<T: Element> WithSimd for FromSlice<'_, T> {
                 for (place, out) in out.chunks_exact_mut(row_len).enumerate() {
                     match depth {
                         Some(depth) if height < h.input => {
-                            let start = ((channel * d.input + depth) * h.input + height) * w.input;
-                            place_of_row.fill(simd, &cells[start..start + w.input], out);
+                            let start = channel * image.channel_len + depth * image.plane_len + height * w.input;
+                            place_of_row.fill(simd, &image.cells[start..start + w.input], out);
                         }
                         _ => out.fill(T::zero()),
                     }

@@ -21,6 +21,7 @@ use self::cells::Cells;
 pub(crate) use self::square::is_square;
 use self::tiles::Source;
 use super::Epilogue;
+use super::image::Image;
 use super::pieces::{MIN_PIECES, channel_blocks};
 use super::scratch::{ALIGNMENT_BYTES, aligned};
 use super::slab::{Region, Slab, fill_slab, slab_dims};
@@ -80,7 +81,7 @@ impl Layout {
         let channels = (most / cells(rows).max(1)).clamp(1, groups);
         let slab = Slab::new(g, [1, rows], 1);
         let whole = ConvGeometry { groups: 1, ..g.clone() };
-        let slab_len = channels * slab.channel_len() + MAX_COLUMNS;
+        let slab_len = channels * slab.channel_len + MAX_COLUMNS;
         let slack = 2 * ALIGNMENT_BYTES / size;
         Self { whole, slab, channels, rows, groups, slab_len, line_len: rows * ow, slack }
     }
@@ -116,7 +117,7 @@ pub(super) fn forward<T: Element>(
         let (slab, rest) = aligned(slot).split_at_mut(layout.slab_len);
         let line = &mut aligned(rest)[..layout.line_len];
         let groups = first / outs..(first + piece.nrows()) / outs;
-        let image = input.slice(s![image, .., .., .., ..]);
+        let image = Image::of(&layout.whole, input, image, 0);
         // Tiles read beyond the last cell, and use nothing of what they read there.
         slab[layout.slab_len - MAX_COLUMNS..].fill(T::zero());
         for start in groups.clone().step_by(layout.channels) {
@@ -156,7 +157,7 @@ fn convolve<T: Element>(
     let (is_square, pitch) = (is_square(geometry), layout.slab.row_start(0, 1));
     for (number, mut channel) in output.rows_mut().into_iter().enumerate() {
         let source = Source {
-            cells: &slab[number / outs * layout.slab.channel_len()..],
+            cells: &slab[number / outs * layout.slab.channel_len..],
             offsets: &layout.slab.offsets[..taps],
             pitch,
             weights: &weights[number * taps..(number + 1) * taps],

@@ -20,14 +20,15 @@ use std::ops::Range;
 use ndarray::{ArrayView5, ArrayViewMut2, ArrayViewMut3, Axis, s};
 
 use self::weights::Tiles;
+use super::Epilogue;
 use super::cells::Cells;
+use super::image::Image;
 use super::lanes::Lanes;
 use super::panel::pack_panel;
 use super::pieces::{blocks, channel_blocks};
 use super::scratch::aligned;
 use super::slab::Region;
 use super::tile::multiply_tile;
-use super::{Epilogue, group_image};
 use crate::element::Element;
 use crate::gemm::{Kernel, Operands, Store, TAIL_SLACK, multiply_tail};
 use crate::geometry::ConvGeometry;
@@ -59,7 +60,7 @@ pub(super) fn forward<T: Element>(
         let group = channel / outs;
         let (weights, first) = (&weights[group * (weights.len() - TAIL_SLACK) / g.groups..], channel % outs);
         let mut task = Task { geometry: g, layout, weights, first, window, piece };
-        task.run(group_image(g, input, image, group), slot);
+        task.run(Image::of(g, input, image, group), slot);
         epilogue.apply(channel, task.piece);
     });
 }
@@ -76,7 +77,7 @@ struct Task<'a, 'o, T> {
 }
 
 impl<'a, T: Element> Task<'a, '_, T> {
-    fn run(&mut self, image: ndarray::ArrayView4<'_, T>, slot: &mut [T]) {
+    fn run(&mut self, image: Image<'_, T>, slot: &mut [T]) {
         let (g, layout) = (self.geometry, self.layout);
         let (slab, rest) = aligned(slot).split_at_mut(layout.slab_len);
         let (panels, sums) = aligned(rest).split_at_mut(layout.panels * layout.panel_len);

@@ -13,11 +13,12 @@ use super::weights::{pack_weights, phase_kernels, weights_len};
 use crate::element::Element;
 use crate::gemm::TAIL_SLACK;
 use crate::geometry::{ConvGeometry, Phase};
+use crate::lowering::Epilogue;
+use crate::lowering::image::Image;
 use crate::lowering::lanes::{Lanes, Vector};
 use crate::lowering::pieces::{blocks, channel_blocks};
 use crate::lowering::runs::copy_short;
 use crate::lowering::scratch::{ALIGNMENT_BYTES, aligned};
-use crate::lowering::{Epilogue, group_image};
 use crate::parallel;
 use crate::simd::arch;
 
@@ -157,7 +158,7 @@ impl<T: Element> Band<'_, T> {
                 window: line * span(column),
                 piece: ArrayViewMut2::from_shape(piece, &mut cells[..piece.0 * piece.1]).expect("cut to this size"),
             };
-            task.run(group_image(g, grad_output, image, group), slot);
+            task.run(Image::of(g, grad_output, image, group), slot);
         }
         let first = self.row * width;
         for (channel, mut cells) in piece.rows_mut().into_iter().enumerate() {

@@ -17,7 +17,7 @@ use std::ops::Range;
 use ndarray::{ArrayView3, ArrayView5, ArrayViewMut2, Axis, s};
 
 use self::turn::{turn_grad, turn_sums};
-use super::group_image;
+use super::image::Image;
 use super::panel::{Chunks, MAX_LANES, Rows, pack_panel};
 use super::patches::segments;
 use super::pieces::blocks;
@@ -109,15 +109,15 @@ impl<'a, T: Element> Task<'a, T> {
     ) -> Source<'a, 'i, T> {
         let (g, layout) = (self.geometry, self.layout);
         if let (Some(slab), Some(cells)) = (&layout.image, input.to_slice()) {
-            let step = slab.channel_len() * g.in_channels;
+            let step = slab.channel_len * g.in_channels;
             let channel = group * g.group_in_channels() + self.channels.start;
-            let first = images.start * step + channel * slab.channel_len();
+            let first = images.start * step + channel * slab.channel_len;
             return Source { slab, cells: Some(&cells[first..]), step, origin: region.first };
         }
         let slab = &layout.slab;
-        let step = self.channels.len() * slab.channel_len();
+        let step = self.channels.len() * slab.channel_len;
         for (image, out) in images.zip(self.slab.chunks_exact_mut(step)) {
-            fill_slab(g, slab, group_image(g, input, image, group), (self.channels.clone(), region), out);
+            fill_slab(g, slab, Image::of(g, input, image, group), (self.channels.clone(), region), out);
         }
         Source { slab, cells: None, step, origin: [0, 0] }
     }
@@ -142,7 +142,7 @@ impl<'a, T: Element> Task<'a, T> {
             let [plane, row] = [0, 1].map(|axis| region.first[axis] - origin[axis]);
             let start = windows.start - (plane * height + row) * width;
             for (first, sums) in blocks(sums, Axis(0), Kernel::<T>::best().columns()) {
-                turned.multiply((&cells[offsets[first] + start..], slab.channel_len()), sums);
+                turned.multiply((&cells[offsets[first] + start..], slab.channel_len), sums);
             }
             return;
         }

@@ -27,18 +27,19 @@ pub(crate) use weights::pack_weights;
 
 use std::ops::Range;
 
-use ndarray::{ArrayView4, ArrayView5, ArrayViewMut2, ArrayViewMut3, Axis, s};
+use ndarray::{ArrayView5, ArrayViewMut2, ArrayViewMut3, Axis, s};
 
 use self::layout::halves;
 use self::sums::{Combine, differences};
 use self::weights::{Part, Parts};
+use super::Epilogue;
 use super::cells::Cells;
+use super::image::Image;
 use super::panel::pack_panel;
 use super::pieces::{blocks, channel_blocks};
 use super::scratch::aligned;
 use super::slab::Region;
 use super::tile::{multiply_tile, store_tile};
-use super::{Epilogue, group_image};
 use crate::element::Element;
 use crate::gemm::{Kernel, Operands, Store, multiply_tail};
 use crate::geometry::ConvGeometry;
@@ -64,7 +65,7 @@ pub(super) fn forward<T: Element>(
         let group = channel / outs;
         let weights = &weights[group * weights::len(outs, depth)..];
         let mut task = Task { geometry: g, layout, weights, first: channel % outs, window, piece };
-        task.run(group_image(g, input, image, group), slot);
+        task.run(Image::of(g, input, image, group), slot);
         epilogue.apply(channel, task.piece);
     });
 }
@@ -88,7 +89,7 @@ struct Block {
 }
 
 impl<T: Element> Task<'_, '_, T> {
-    fn run(&mut self, image: ArrayView4<'_, T>, slot: &mut [T]) {
+    fn run(&mut self, image: Image<'_, T>, slot: &mut [T]) {
         let (g, layout) = (self.geometry, self.layout);
         let (copy, rest) = aligned(slot).split_at_mut(layout.slab_len);
         let (panels, buffer) = aligned(rest).split_at_mut(layout.panels_len());

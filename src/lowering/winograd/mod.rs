@@ -18,17 +18,18 @@ pub(crate) use scheme::{Axes, Scheme, Tile, applies};
 
 use std::ops::Range;
 
-use ndarray::{ArrayView2, ArrayView4, ArrayView5, ArrayViewMut1, ArrayViewMut2, ArrayViewMut3, Axis, s};
+use ndarray::{ArrayView2, ArrayView5, ArrayViewMut1, ArrayViewMut2, ArrayViewMut3, Axis, s};
 
 use self::rows::{Rows, covered, spread};
 use self::tiles::{TURNED, interleave, split, turn};
 use self::transform::{Direction, Planes, WIDTH, transform};
+use super::Epilogue;
+use super::image::Image;
 use super::lanes::Lanes;
 use super::patches::{Segment, segments};
 use super::pieces::{blocks, channel_blocks};
 use super::scratch::aligned;
 use super::slab::{Region, fill_slab};
-use super::{Epilogue, group_image};
 use crate::element::Element;
 use crate::gemm::{Kernel, Operands, Store};
 use crate::geometry::ConvGeometry;
@@ -101,7 +102,7 @@ pub(super) fn forward<T: Element>(
         let group = channel / outs;
         let weights = &weights[group * weights.len() / g.groups..];
         let mut task = Task::new((g, layout), weights, channel % outs, (place, piece));
-        task.run(group_image(g, input, image, group), Parts::new(slot, layout));
+        task.run(Image::of(g, input, image, group), Parts::new(slot, layout));
         epilogue.apply(channel, task.piece);
     });
 }
@@ -160,7 +161,7 @@ impl<'a, 'o, T: Element> Task<'a, 'o, T> {
         Self { geometry, layout, weights, first, place, piece, width, columns: tile.columns(axis.dilation, width) }
     }
 
-    fn run(&mut self, image: ArrayView4<'_, T>, mut parts: Parts<'_, T>) {
+    fn run(&mut self, image: Image<'_, T>, mut parts: Parts<'_, T>) {
         let layout = self.layout;
         let rows = (self.piece.ncols() / self.width).div_ceil(layout.tile.outputs()[0]);
         let all = rows * self.columns;
@@ -182,7 +183,7 @@ impl<'a, 'o, T: Element> Task<'a, 'o, T> {
     /// the task's first on.
     fn transform_input(
         &self,
-        image: ArrayView4<'_, T>,
+        image: Image<'_, T>,
         tiles: Range<usize>,
         inputs: Range<usize>,
         parts: &mut Parts<'_, T>,
@@ -197,7 +198,7 @@ impl<'a, 'o, T: Element> Task<'a, 'o, T> {
         let segments = || segments(g, first_tile + tiles.start..first_tile + tiles.end);
         let (held, lanes) = (layout.held, tiles.len().next_multiple_of(WIDTH));
         let [height, side] = layout.tile.sides();
-        let rows = Rows::new(&layout.rows_of_tiles, image);
+        let rows = Rows::new(&layout.rows_of_tiles, image.view);
         for first in inputs.clone().step_by(layout.slab_channels) {
             let channels = first..(first + layout.slab_channels).min(inputs.end);
             if let Some(slab) = &layout.slab {
@@ -212,7 +213,7 @@ impl<'a, 'o, T: Element> Task<'a, 'o, T> {
                     };
                     let (row, step) = (oh - region.first[1], scheme.outputs());
                     for i in 0..height {
-                        let line = place * slab.channel_len() + (row * step + i) * slab.columns;
+                        let line = place * slab.channel_len + (row * step + i) * slab.columns;
                         let cells = &parts.slab[line + windows.start * step..];
                         let planes = &mut parts.cells[i * side * lanes + tiles.start..];
                         match scheme {
