@@ -1,7 +1,5 @@
 //! The vector lanes of the microkernel, and what lies on them.
 
-use gemm_common::cache::CACHE_INFO;
-
 use crate::element::Element;
 use crate::gemm::Kernel;
 
@@ -27,8 +25,6 @@ pub(crate) struct Vector {
     pub columns: usize,
     /// Windows that are taken one by one where they fill no register.
     pub most_tail: usize,
-    /// Bytes of weights that may still come from a cache when they are read again.
-    pub near_bytes: usize,
 }
 
 impl Vector {
@@ -41,7 +37,6 @@ impl Vector {
             lanes: kernel.lanes(),
             columns: kernel.columns(),
             most_tail: kernel.most_tail(),
-            near_bytes: CACHE_INFO[2].cache_bytes,
         }
     }
 }

@@ -46,7 +46,7 @@ pub(crate) use packed::packed_geometry;
 pub(crate) use patches::{PatchSink, PatchSource};
 pub(crate) use pieces::{blocks, entries};
 pub(crate) use strassen::BLOCK_BYTES as STRASSEN_BLOCK_BYTES;
-pub(crate) use winograd::{Axes, Scheme, Tile, has_moves};
+pub(crate) use winograd::Tile;
 
 use ndarray::{ArrayView2, ArrayView3, ArrayView4, ArrayView5, ArrayViewMut2, ArrayViewMut3, ArrayViewMut5, s};
 

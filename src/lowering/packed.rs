@@ -3,7 +3,7 @@
 use ndarray::{ArrayView2, ArrayView5, ArrayViewMut3};
 
 use super::lanes::Vector;
-use super::{Algorithm, Epilogue, Pass, depthwise, fused, strassen, winograd};
+use super::{Algorithm, Epilogue, Pass, Tile, depthwise, fused, strassen, winograd};
 use crate::element::Element;
 use crate::geometry::ConvGeometry;
 
@@ -60,7 +60,7 @@ impl Packed {
                 Layout::Strassen(strassen::Layout::new(&geometry, vector, workspace_bytes))
             }
             None => Layout::Fused(fused::Layout::new(&geometry, vector, workspace_bytes)),
-            Some(scheme) => Layout::Winograd(winograd::Layout::new(&geometry, scheme, vector, workspace_bytes)),
+            Some(scheme) => Layout::Winograd(winograd::Layout::new(&geometry, scheme, vector, workspace_bytes)?),
         };
         Some(Self { geometry, layout })
     }
@@ -123,7 +123,6 @@ pub(crate) fn packed_geometry(geometry: &ConvGeometry, pass: Pass, algorithm: Al
         Algorithm::Fused => true,
         Algorithm::Strassen => strassen::applies(geometry),
         Algorithm::Depthwise => depthwise::applies(geometry),
-        Algorithm::WinogradF2 | Algorithm::WinogradF4 => winograd::applies(geometry),
-        _ => false,
+        _ => algorithm.scheme().is_some_and(|scheme| Tile::of(geometry, scheme).is_some()),
     })
 }

@@ -6,18 +6,29 @@ use ndarray::ArrayViewMut1;
 
 use super::runs::copy_short;
 use crate::element::Element;
+use crate::gemm::Store;
 use crate::simd::{Lines, Places, SIDE};
 
 /// `lines[i][range.start + r] = cells[r · step + i]` for at most [`SIDE`] lines.
 pub(super) fn turn_back<'o, T: Element>(
+    cells: (&[T], usize),
+    lines: impl Iterator<Item = ArrayViewMut1<'o, T>>,
+    range: Range<usize>,
+) {
+    store_back(cells, lines, range, Store::Overwrite);
+}
+
+/// The same, or what is there and that.
+pub(super) fn store_back<'o, T: Element>(
     (cells, step): (&[T], usize),
     mut lines: impl Iterator<Item = ArrayViewMut1<'o, T>>,
     range: Range<usize>,
+    store: Store,
 ) {
     let mut lines: [Option<ArrayViewMut1<'o, T>>; SIDE] = std::array::from_fn(|_| lines.next());
     let count = lines.iter().flatten().count();
     let slices = lines.each_mut().map(|line| line.as_mut().and_then(|line| line.as_slice_mut()));
-    if range.len() >= SIDE && slices.iter().all(Option::is_some) {
+    if store == Store::Overwrite && range.len() >= SIDE && slices.iter().all(Option::is_some) {
         let mut lines = slices.map(Option::unwrap_or_default);
         for start in (0..range.len()).step_by(SIDE) {
             // The last block overlaps the one before it.
@@ -35,9 +46,12 @@ pub(super) fn turn_back<'o, T: Element>(
         T::turn(std::array::from_fn(row), to);
         let place = range.start + start..range.start + start + rows;
         for (line, cells) in lines.iter_mut().flatten().zip(&block) {
-            match line.as_slice_mut() {
-                Some(line) => copy_short(&mut line[place.clone()], &cells[..rows]),
-                None => place.clone().zip(cells).for_each(|(place, &cell)| line[place] = cell),
+            match (line.as_slice_mut(), store) {
+                (Some(line), Store::Overwrite) => copy_short(&mut line[place.clone()], &cells[..rows]),
+                (Some(line), Store::Add) => {
+                    line[place.clone()].iter_mut().zip(cells).for_each(|(to, &cell)| *to += cell)
+                }
+                (None, _) => place.clone().zip(cells).for_each(|(place, &cell)| store.put(&mut line[place], cell)),
             }
         }
     }

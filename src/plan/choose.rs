@@ -83,7 +83,7 @@ pub(crate) fn choose(geometry: &ConvGeometry, request: Request) -> Result<Choice
             return Err(Error::Unsupported { algorithm: asked.name(), reason });
         }
         Algorithm::WinogradF2 | Algorithm::WinogradF4 if packed_geometry(g, pass, asked).is_none() => {
-            let reason = "it computes forward passes and input gradients of stride 1: of 3×3 kernels without dilation, and of 1×3 kernels whose dilation is no larger than a row of outputs";
+            let reason = "it computes forward passes and input gradients of stride 1: of 3×3 kernels without dilation, of 5×5 kernels by F(2×2) alone, and of 1×3 kernels whose dilation is no larger than a row of outputs; and forward passes of 3×3 kernels of stride 2";
             return Err(Error::Unsupported { algorithm: asked.name(), reason });
         }
         _ => return Ok(Choice { algorithm: asked, reason: "asked for by name" }),
@@ -135,9 +135,12 @@ fn cheapest(geometry: &ConvGeometry, request: Request) -> (Algorithm, &'static s
         (Algorithm::Strassen, "sums are so long that seven products instead of eight outweigh the additions"),
         (
             Algorithm::WinogradF2,
-            "2.25 times fewer products, 1.5 in one dimension; its weights are read in less time than those of F(4×4)",
+            "2.25 times fewer products, 1.5 in one dimension, 2.8 of 5×5 kernels, 1.4 with stride 2; its weights are read in less time than those of F(4×4)",
         ),
-        (Algorithm::WinogradF4, "4 times fewer products, 2 in one dimension, outweigh the transforms"),
+        (
+            Algorithm::WinogradF4,
+            "4 times fewer products, 2 in one dimension, 1.8 with stride 2, outweigh the transforms",
+        ),
     ];
     let allowed = reasons.into_iter().filter(|&(algorithm, _)| {
         algorithm.is_strict() || request.numerics == Numerics::Fast && may_be_best(geometry, algorithm, request)
@@ -168,7 +171,7 @@ mod tests {
     fn each_kind_of_layer_gets_its_algorithm() {
         let plain = ConvOptions::new();
         assert_eq!(chosen([1, 64, 56, 56], [256, 64, 1, 1], plain), Algorithm::Fused);
-        assert_eq!(chosen([1, 64, 56, 56], [64, 64, 5, 5], plain), Algorithm::Fused);
+        assert_eq!(chosen([1, 64, 56, 56], [64, 64, 7, 7], plain), Algorithm::Fused);
         assert_eq!(chosen([1, 32, 56, 56], [32, 1, 3, 3], plain.groups(32)), Algorithm::Depthwise);
         assert_eq!(chosen([1, 1024, 7, 7], [1024, 1, 3, 3], plain.groups(1024)), Algorithm::Depthwise);
         assert_eq!(chosen([1, 2, 3, 3], [1, 2, 2, 2], plain), Algorithm::Direct);
@@ -184,7 +187,12 @@ mod tests {
         assert_eq!(layer(512, 28, same), Algorithm::WinogradF4);
         assert_eq!(layer(512, 7, same), Algorithm::WinogradF2);
         assert_eq!(chosen([1, 3, 224, 224], [64, 3, 3, 3], same), Algorithm::Fused);
-        assert_eq!(layer(64, 56, same.stride([2, 2])), Algorithm::Fused);
+        assert_eq!(layer(64, 56, same.stride([3, 3])), Algorithm::Fused);
+        assert_eq!(layer(128, 56, same.stride([2, 2])), Algorithm::WinogradF4);
+        assert_eq!(layer(256, 28, same.stride([2, 2])), Algorithm::WinogradF2);
+        assert_eq!(layer(512, 14, same.stride([2, 2])), Algorithm::Fused);
+        assert_eq!(chosen([1, 64, 27, 27], [192, 64, 5, 5], same), Algorithm::WinogradF2);
+        assert_eq!(chosen([1, 64, 27, 27], [192, 64, 5, 5], same.numerics(Numerics::Strict)), Algorithm::Fused);
         assert_eq!(layer(64, 56, same.numerics(Numerics::Strict)), Algorithm::Fused);
         let row = |channels: [usize; 2], dilation| {
             chosen([1, channels[0], 1, 16000], [channels[1], channels[0], 1, 3], same.dilation([1, dilation]))
@@ -200,7 +208,7 @@ mod tests {
             |ins: usize, outs: usize, side: usize, options| chosen([1, ins, side, side], [outs, ins, 1, 1], options);
         assert_eq!(layer(512, 128, 28, plain), Algorithm::Strassen);
         assert_eq!(layer(1024, 256, 14, plain), Algorithm::Strassen);
-        assert_eq!(chosen([1, 128, 56, 56], [128, 128, 3, 3], plain.stride([2, 2])), Algorithm::Strassen);
+        assert_eq!(chosen([1, 128, 56, 56], [128, 128, 3, 3], plain.stride([3, 2])), Algorithm::Strassen);
         assert_eq!(layer(256, 1024, 14, plain), Algorithm::Fused);
         assert_eq!(layer(2048, 512, 7, plain), Algorithm::Fused);
         assert_eq!(layer(1024, 255, 14, plain), Algorithm::Fused);

@@ -4,7 +4,7 @@
 //! 50 multiply-adds a nanosecond; `docs/performance.md` has the figures.
 
 use crate::geometry::ConvGeometry;
-use crate::lowering::{Algorithm, Axes, STRASSEN_BLOCK_BYTES, Scheme, Tile, has_moves};
+use crate::lowering::{Algorithm, STRASSEN_BLOCK_BYTES, Tile};
 
 /// Share of its time that `Fused` spends in the microkernel.
 const FUSED_SHARE: f64 = 0.85;
@@ -17,25 +17,25 @@ const FUSED_OUTPUT: f64 = 12.0;
 const STRASSEN_OUTPUT: f64 = 56.0;
 const STRASSEN_PACKED: f64 = 4.0;
 
-/// What it costs to transform one value of one tile of one channel, there or back, with F(2×2) …
-const F2_VALUE: f64 = 36.0;
+/// Share of its time that a Winograd algorithm's products spend in the microkernel.
+const WINOGRAD_SHARE: f64 = 0.93;
 
-/// … and with F(4×4).
-const F4_VALUE: f64 = 28.0;
+/// What it costs to transform one value of one channel of a tile, there or back, channels in whole vectors of so many. (These
+/// constants were set on 3×3, 5×5 and strided layers of the suites on one core with AVX-512.)
+const VALUE: f64 = 22.0;
+const VALUE_CHANNELS: usize = 16;
 
-/// The same along the width alone, of an input and of an output (set on lines of 250 to 16000 cells, on units of
-/// 128 bits) …
-const ROW_INPUT: f64 = 9.0;
-const ROW_OUTPUT: f64 = 20.0;
+/// What a byte of weights costs that comes from the L3, once for each block of tiles …
+const WEIGHT_BYTE: f64 = 1.0;
 
-/// … and what it takes longer, over the dilation, where tiles are cut and spread run by run.
-const ROW_RUN: f64 = 80.0;
+/// … and of so many weights that they come from memory.
+const FAR_WEIGHT_BYTE: f64 = 3.0;
+const FAR_WEIGHT_BYTES: f64 = (20_u64 << 20) as f64;
 
-/// What a byte of weights costs that comes from the L3 or beyond, once for each batch of tiles.
-const WEIGHT_BYTE: f64 = 6.0;
-
-/// Tiles of a batch with so many input channels that the scratch memory holds no more; with fewer, more.
-const BATCH_BYTES: f64 = (1_u64 << 20) as f64;
+/// Transformed inputs and products of a block of tiles, and the most tiles.
+const BLOCK_BYTES: f64 = (7_u64 << 18) as f64;
+const BLOCK_CHANNELS: f64 = 64.0;
+const BLOCK_TILES: f64 = 128.0;
 
 /// The cost of the forward pass of `geometry` (which may be another's adjoint) for elements of `size` bytes.
 pub(super) fn cost(geometry: &ConvGeometry, algorithm: Algorithm, size: usize) -> f64 {
@@ -56,22 +56,17 @@ pub(super) fn cost(geometry: &ConvGeometry, algorithm: Algorithm, size: usize) -
             images * (outputs * rows * products / FUSED_SHARE + outputs * FUSED_OUTPUT + others)
         }
         Some(scheme) => {
-            let tile = Tile::of(g, scheme);
+            let Some(tile) = Tile::of(g, scheme) else { return f64::INFINITY };
             let values = tile.products() as f64;
-            let [rows, columns] = tile.counts(g);
-            let tiles = g.axes[0].output * rows * columns;
-            let dilation = g.axes[2].dilation;
-            let run = if has_moves(dilation) { 0.0 } else { ROW_RUN / dilation as f64 };
-            let ([input, output], most) = match (tile.axes, scheme) {
-                (Axes::Plane, Scheme::F2) => ([F2_VALUE; 2], 64.0),
-                (Axes::Plane, Scheme::F4) => ([F4_VALUE; 2], 64.0),
-                (Axes::Width, _) => ([ROW_INPUT + run, ROW_OUTPUT + run], 256.0),
-            };
-            let products = values * ins * outs * tiles.next_multiple_of(if tiles > 8 { 16 } else { 2 }) as f64;
-            let transforms = values * (input * ins + output * outs) * tiles as f64;
-            let batch = (BATCH_BYTES / (values * ins * size as f64)).clamp(16.0, most);
-            let weights = values * ins * outs * size as f64 * (tiles as f64 / batch).ceil();
-            images * (products + transforms).max(weights * WEIGHT_BYTE)
+            let tiles = g.axes[0].output as f64 * tile.counts(g).iter().product::<usize>() as f64;
+            let whole = |channels: usize| channels.next_multiple_of(VALUE_CHANNELS) as f64;
+            let [whole_ins, whole_outs] = [whole(g.group_in_channels()), whole(g.group_out_channels())];
+            let products = values * ins * whole_outs * tiles / WINOGRAD_SHARE;
+            let transforms = values * (whole_ins + whole_outs) * tiles * VALUE;
+            let block = (BLOCK_BYTES / (values * (whole_ins + BLOCK_CHANNELS) * size as f64)).clamp(1.0, BLOCK_TILES);
+            let bytes = values * ins * outs * size as f64;
+            let byte = if bytes > FAR_WEIGHT_BYTES { FAR_WEIGHT_BYTE } else { WEIGHT_BYTE };
+            images * (products + transforms + bytes * byte * (tiles / block).ceil())
         }
     }
 }

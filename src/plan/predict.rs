@@ -61,10 +61,9 @@ const WINOGRAD_PROBLEM: f64 = 100e3;
 const WINOGRAD_TRANSFORMED: f64 = 5.0;
 
 fn thin(g: &ConvGeometry, algorithm: Algorithm) -> f64 {
-    let each = match algorithm.scheme() {
+    let each = match algorithm.scheme().and_then(|scheme| Tile::of(g, scheme)) {
         None => FUSED_PROBLEM + FUSED_PACKED * patches(g),
-        Some(scheme) => {
-            let tile = Tile::of(g, scheme);
+        Some(tile) => {
             let values_an_output = tile.products() as f64 / tile.cells() as f64;
             WINOGRAD_PROBLEM + WINOGRAD_TRANSFORMED * values_an_output * g.windows() as f64
         }

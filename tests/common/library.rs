@@ -142,17 +142,25 @@ pub fn can(algorithm: Algorithm, operation: Operation, case: &Case) -> bool {
         }
         Algorithm::WinogradF2 | Algorithm::WinogradF4 => {
             let [depth, height, width] = &definition.lines;
-            let is_three = |line: &Line| line.kernel == 3 && line.stride == 1 && line.output > 0;
-            let is_plane = is_three(height) && height.dilation == 1 && width.dilation == 1;
+            // Of input gradients, those of stride 1.
+            let stride = if is_adjoint(operation, case) { 1 } else { 2 };
+            let steps = |line: &Line| (line.kernel, line.stride);
+            let is_three = |line: &Line| steps(line) == (3, 1) && line.output > 0;
+            let is_plane = steps(height) == steps(width)
+                && (is_three(width)
+                    || steps(width) == (3, stride)
+                    || steps(width) == (5, 1) && algorithm == Algorithm::WinogradF2)
+                && height.output.min(width.output) > 0
+                && height.dilation == 1
+                && width.dilation == 1;
             // Along the width alone, where two outputs share a cell.
             let found = if operation == Operation::Forward { width.output } else { width.input };
-            let is_row = height.kernel == 1 && height.stride == 1 && height.output > 0 && width.dilation <= found;
+            let is_row = is_three(width) && steps(height) == (1, 1) && height.output > 0 && width.dilation <= found;
             depth.kernel == 1
                 && depth.stride == 1
                 && depth.before == 0
                 && depth.output == depth.input
                 && operation != Operation::WeightGrad
-                && is_three(width)
                 && (is_plane || is_row)
                 && can(Algorithm::Fused, operation, case)
         }

@@ -54,6 +54,14 @@ fn convolutions() -> Vec<Case> {
         conv("no input cell", [2, 3, 0, 4], [2, 3, 1, 2]).pad(&[1, 0]).bias(),
         conv("more rows than a tile", [1, 12, 9, 11], [17, 12, 3, 3]).pad(&[1, 1]),
         conv("long rows", [1, 1, 3, 150], [2, 1, 3, 5]).pad(&[1, 2]),
+        conv("more columns of tiles than a block has", [1, 17, 6, 530], [18, 17, 3, 3]).pad(&[1, 1]),
+        conv("three taps by two, odd sizes", [2, 17, 13, 10], [19, 17, 3, 3])
+            .stride(&[2, 2])
+            .sides(&[(1, 1), (0, 2)])
+            .bias(),
+        conv("three taps by two, one output", [1, 3, 3, 4], [5, 3, 3, 3]).stride(&[2, 2]),
+        conv("five taps", [2, 17, 9, 12], [18, 17, 5, 5]).sides(&[(2, 1), (0, 3)]).bias(),
+        conv("five taps, groups", [1, 6, 7, 5], [8, 3, 5, 5]).groups(2).pad(&[2, 2]),
     ]
 }
 

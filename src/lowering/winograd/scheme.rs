@@ -1,47 +1,50 @@
-//! The schemes F(2,3) and F(4,3), and the tiles that they compute.
+//! The schemes: how many outputs a tile has, for which kernels, and the tiles that they compute.
 
 use std::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
 
 use crate::geometry::{Axis, ConvGeometry};
 
-/// Taps of the kernels that these schemes are for.
-pub(super) const TAPS: usize = 3;
-
 /// The longest side of a transformed tile.
-pub(super) const MAX_SIDE: usize = 6;
+pub(super) const MAX_SIDE: usize = 9;
 
-/// Which of the two: how many outputs a tile gives along an axis.
+/// The most taps along an axis.
+const MAX_TAPS: usize = 5;
+
+/// How many outputs a tile has along an axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Scheme {
-    /// F(2, 3).
+    /// Two.
     F2,
-    /// F(4, 3).
+    /// Four.
     F4,
 }
 
-impl Scheme {
-    /// Outputs of a tile along an axis.
-    pub const fn outputs(self) -> usize {
-        match self {
-            Self::F2 => 2,
-            Self::F4 => 4,
+/// What a scheme computes along an axis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Filter {
+    /// Three taps.
+    Three,
+    /// Five taps, only with two outputs: four would lose too many digits.
+    Five,
+    /// Three taps, windows that move by two: cells of even number meet two of the taps, those of odd number one, so that
+    /// only the former need a transform.
+    Halving,
+}
+
+impl Filter {
+    fn of(axis: &Axis) -> Option<Self> {
+        match (axis.kernel, axis.stride) {
+            (3, 1) => Some(Self::Three),
+            (5, 1) => Some(Self::Five),
+            (3, 2) => Some(Self::Halving),
+            _ => None,
         }
     }
 
-    /// Inputs of a tile along an axis, and the side of a transformed tile.
-    pub const fn side(self) -> usize {
-        self.outputs() + TAPS - 1
-    }
-
-    /// `G`: a kernel of 3 taps, transformed, in f64.
-    fn kernel(self, [g0, g1, g2]: [f64; TAPS]) -> [f64; MAX_SIDE] {
+    const fn taps(self) -> usize {
         match self {
-            Self::F2 => [g0, (g0 + g1 + g2) / 2.0, (g0 - g1 + g2) / 2.0, g2, 0.0, 0.0],
-            Self::F4 => {
-                let (a, b) = (FRAC_1_SQRT_2 * g1, SQRT_2 * g1);
-                let (near, far) = (g0 + g2 / 2.0, g0 + 2.0 * g2);
-                [g0, (near + a) / -1.5, (near - a) / -1.5, (far + b) / 6.0, (far - b) / 6.0, g2]
-            }
+            Self::Three | Self::Halving => 3,
+            Self::Five => 5,
         }
     }
 }
@@ -49,46 +52,102 @@ impl Scheme {
 /// What a scheme is applied to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Axes {
-    /// Height and width: 3×3 kernels.
+    /// Height and width.
     Plane,
-    /// The width alone: kernels of one row.
+    /// The width alone, for kernels of one row.
     Width,
 }
 
 /// A scheme with what it is applied to.
+///
+/// Tiles lie in rows and columns. Where the scheme is applied to the width alone and taps are `d` cells apart, a row of an
+/// image is looked at as rows of `d` cells each, so that a tile is a column of neighbours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tile {
     pub scheme: Scheme,
+    pub filter: Filter,
     pub axes: Axes,
 }
 
 impl Tile {
-    /// The tile of a geometry that [`applies`].
-    pub fn of(geometry: &ConvGeometry, scheme: Scheme) -> Self {
-        Self { scheme, axes: if geometry.axes[1].kernel == TAPS { Axes::Plane } else { Axes::Width } }
+    pub(super) const F2: Self = Self::plane(Scheme::F2, Filter::Three);
+    pub(super) const F4: Self = Self::plane(Scheme::F4, Filter::Three);
+    pub(super) const F2_FIVE: Self = Self::plane(Scheme::F2, Filter::Five);
+    pub(super) const F2_HALVING: Self = Self::plane(Scheme::F2, Filter::Halving);
+    pub(super) const F4_HALVING: Self = Self::plane(Scheme::F4, Filter::Halving);
+    pub(super) const F2_WIDTH: Self = Self { axes: Axes::Width, ..Self::F2 };
+    pub(super) const F4_WIDTH: Self = Self { axes: Axes::Width, ..Self::F4 };
+
+    /// All that there are.
+    pub(super) const ALL: [Self; 7] =
+        [Self::F2, Self::F4, Self::F2_FIVE, Self::F2_HALVING, Self::F4_HALVING, Self::F2_WIDTH, Self::F4_WIDTH];
+
+    const fn plane(scheme: Scheme, filter: Filter) -> Self {
+        Self { scheme, filter, axes: Axes::Plane }
     }
 
-    /// The same number along each axis that the scheme is applied to, and 1 along the others.
+    /// `None` if the scheme does not compute the geometry: 3×3 kernels of stride 1 or 2 and 5×5 kernels of stride 1, without
+    /// dilation; and kernels of one row of 3, of which a row has as many outputs as there are cells from one tap to
+    /// the next. There must be no taps along the depth.
+    pub fn of(geometry: &ConvGeometry, scheme: Scheme) -> Option<Self> {
+        let [depth, height, width] = &geometry.axes;
+        let filter = Filter::of(width)?;
+        let axes = match height.kernel {
+            1 if filter == Filter::Three && height.stride == 1 && width.dilation <= width.output => Axes::Width,
+            _ if Filter::of(height) == Some(filter) && height.dilation == 1 && width.dilation == 1 => Axes::Plane,
+            _ => return None,
+        };
+        let tile = Self { scheme, filter, axes };
+        let is_possible = depth.is_pointwise() && geometry.windows() > 0;
+        (is_possible && Self::ALL.contains(&tile)).then_some(tile)
+    }
+
+    /// Outputs along an axis.
+    const fn outputs_along(self) -> usize {
+        match self.scheme {
+            Scheme::F2 => 2,
+            Scheme::F4 => 4,
+        }
+    }
+
+    /// Inputs along an axis, and values of the transformed tile.
+    pub(super) const fn side(self) -> usize {
+        match self.filter {
+            Filter::Three => self.outputs_along() + 2,
+            Filter::Five => self.outputs_along() + 4,
+            Filter::Halving => 2 * self.outputs_along() + 1,
+        }
+    }
+
+    /// The same number along each axis that the scheme is applied to, and 1 along the other.
     const fn each(self, count: usize) -> [usize; 2] {
         match self.axes {
             Axes::Plane => [count, count],
-            Axes::Width => [1, count],
+            Axes::Width => [count, 1],
         }
     }
 
     /// Rows and columns of its outputs.
     pub const fn outputs(self) -> [usize; 2] {
-        self.each(self.scheme.outputs())
+        self.each(self.outputs_along())
     }
 
     /// Rows and columns of its inputs, and of the transformed tile.
     pub const fn sides(self) -> [usize; 2] {
-        self.each(self.scheme.side())
+        self.each(self.side())
+    }
+
+    /// Rows and columns of inputs from one tile to the next.
+    pub const fn steps(self) -> [usize; 2] {
+        match self.filter {
+            Filter::Three | Filter::Five => self.outputs(),
+            Filter::Halving => self.each(2 * self.outputs_along()),
+        }
     }
 
     /// Taps of a kernel.
     pub const fn taps(self) -> usize {
-        let [rows, columns] = self.each(TAPS);
+        let [rows, columns] = self.each(self.filter.taps());
         rows * columns
     }
 
@@ -104,45 +163,49 @@ impl Tile {
         rows * columns
     }
 
-    /// Rows and columns of the tiles that cover an output plane.
-    pub fn counts(self, geometry: &ConvGeometry) -> [usize; 2] {
-        let [_, height, width] = geometry.axes;
-        [height.output.div_ceil(self.outputs()[0]), self.columns(width.dilation, width.output)]
-    }
-
-    /// Tiles that cover `cells` outputs of a row, the first of which begins a block.
-    ///
-    /// With taps `d` cells apart, a block of `d` tiles covers neighbouring outputs, and tile `p` of it those
-    /// that are `p`, `p + d`, … cells from its start.
-    pub fn columns(self, dilation: usize, cells: usize) -> usize {
-        let block = self.scheme.outputs() * dilation;
-        cells / block * dilation + (cells % block).min(dilation)
+    /// Lines of an output plane that have tiles of their own, and the rows and columns of tiles of each.
+    pub fn counts(self, geometry: &ConvGeometry) -> [usize; 3] {
+        let ([_, height, width], [rows, columns]) = (&geometry.axes, self.outputs());
+        match self.axes {
+            Axes::Plane => [1, height.output.div_ceil(rows), width.output.div_ceil(columns)],
+            Axes::Width => [height.output, width.output.div_ceil(rows * width.dilation), width.dilation],
+        }
     }
 
     /// A kernel, transformed, value by value: `G g Gᵀ` or, of one row, `G g`.
     pub fn transform_kernel(self, tap: impl Fn(usize) -> f64, mut write: impl FnMut(usize, f64)) {
-        let (scheme, side) = (self.scheme, self.scheme.side());
+        let (side, taps) = (self.side(), self.filter.taps());
         if self.axes == Axes::Width {
-            let values = scheme.kernel(std::array::from_fn(tap));
-            return values[..side].iter().enumerate().for_each(|(j, &value)| write(j, value));
+            return (0..side).for_each(|i| write(i, self.kernel_value(i, &tap)));
         }
-        let columns: [[f64; MAX_SIDE]; TAPS] =
-            std::array::from_fn(|j| scheme.kernel(std::array::from_fn(|i| tap(i * TAPS + j))));
-        (0..side).for_each(|i| {
-            let row = scheme.kernel(std::array::from_fn(|j| columns[j][i]));
-            row[..side].iter().enumerate().for_each(|(j, &value)| write(i * side + j, value));
+        let rows: [[f64; MAX_SIDE]; MAX_TAPS] = std::array::from_fn(|row| match row < taps {
+            true => std::array::from_fn(|j| if j < side { self.kernel_value(j, |t| tap(row * taps + t)) } else { 0.0 }),
+            false => [0.0; MAX_SIDE],
         });
+        for (i, j) in (0..side).flat_map(|i| (0..side).map(move |j| (i, j))) {
+            write(i * side + j, self.kernel_value(i, |row| rows[row][j]));
+        }
     }
-}
 
-/// Whether a geometry is one that these schemes compute, of stride 1 and without taps along the depth: 3×3 without
-/// dilation, or 1×3 of which a row has as many outputs as there are cells from one tap to the next.
-pub(crate) fn applies(geometry: &ConvGeometry) -> bool {
-    let [depth, height, width] = &geometry.axes;
-    let is_plain = |axis: &Axis, kernel: usize| axis.kernel == kernel && axis.stride == 1;
-    let has_tiles = match height.kernel {
-        1 => height.stride == 1 && width.dilation <= width.output,
-        _ => is_plain(height, TAPS) && height.dilation == 1 && width.dilation == 1,
-    };
-    depth.is_pointwise() && is_plain(width, TAPS) && has_tiles && geometry.windows() > 0
+    /// Value `i` of `G g`, for the taps `g` along an axis.
+    fn kernel_value(self, i: usize, g: impl Fn(usize) -> f64) -> f64 {
+        let at = |x: f64| (0..self.filter.taps()).rev().fold(0.0, |sum, tap| sum * x + g(tap));
+        match (self.filter, self.scheme, i) {
+            (Filter::Three, Scheme::F2, _) => [g(0), at(1.0) / 2.0, at(-1.0) / 2.0, g(2)][i],
+            // The kernel as a polynomial at each of the points, which are those of F(4, 3) for F(2, 5), too.
+            (Filter::Three | Filter::Five, _, 0) => g(0),
+            (Filter::Three | Filter::Five, _, 1) => at(FRAC_1_SQRT_2) / -1.5,
+            (Filter::Three | Filter::Five, _, 2) => at(-FRAC_1_SQRT_2) / -1.5,
+            (Filter::Three | Filter::Five, _, 3) => at(SQRT_2) / 6.0,
+            (Filter::Three | Filter::Five, _, 4) => at(-SQRT_2) / 6.0,
+            (Filter::Three | Filter::Five, ..) => g(self.filter.taps() - 1),
+            (Filter::Halving, Scheme::F2, _) => [g(0), g(0) + g(2), g(2), g(1), g(1)][i],
+            (Filter::Halving, Scheme::F4, 0) => (g(0) + g(2)) / 1.5,
+            (Filter::Halving, Scheme::F4, 1) => (g(0) - g(2)) / -1.5,
+            (Filter::Halving, Scheme::F4, 2) => (g(0) + g(2) / 2.0) / -0.75,
+            (Filter::Halving, Scheme::F4, 3) => (g(0) - g(2) / 2.0) / 0.75,
+            (Filter::Halving, Scheme::F4, 4) => g(2),
+            (Filter::Halving, Scheme::F4, _) => g(1),
+        }
+    }
 }

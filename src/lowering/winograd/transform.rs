@@ -1,7 +1,8 @@
-//! The transforms of F(2,3) and F(4,3), and their vectorised application to many tiles.
+//! The transforms of the schemes, each for as many channels at a time as a register has lanes.
 //!
-//! `y = Aᵀ [(G g) ⊙ (Bᵀ d)]` by Toom and Cook, with the points {0, ±1} and {0, ±1/√2, ±√2} and infinity.
-//! (A. Lavin, S. Gray, "Fast algorithms for convolutional neural networks", 2016; the points of F(4,3) as in
+//! `y = Aᵀ [(G g) ⊙ (Bᵀ d)]` by Toom and Cook. F(2, 3) has the points {0, ±1} and infinity, F(4, 3) and F(2, 5) have
+//! {0, ±1/√2, ±√2} and infinity; of windows that move by two, cells of even number have {0, 1} or {±1/2, ±1}, and infinity.
+//! (A. Lavin, S. Gray, "Fast algorithms for convolutional neural networks", 2016; the points of F(4, 3) as in
 //! B. Barabasz et al., "Error analysis and improving the accuracy of Winograd convolution", 2020: the
 //! usual {0, ±1, ±2} have about twice their error.)
 
@@ -11,223 +12,214 @@
 )]
 
 use std::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
+use std::marker::PhantomData;
 
 use pulp::{Simd, WithSimd};
 
-use super::scheme::{Axes, MAX_SIDE, Scheme, Tile};
+use super::scheme::{Filter, MAX_SIDE, Scheme, Tile};
 use crate::element::Element;
-use crate::simd::arch;
 
-/// Tiles that are transformed side by side: one register of f32 on the widest machines.
-pub(super) const WIDTH: usize = 16;
-
-/// One value of each of `WIDTH` tiles.
+/// The sums that transforms are made of.
 #[derive(Clone, Copy)]
-struct Lane<T>([T; WIDTH]);
-
-impl<T: Element> Lane<T> {
-    #[inline(always)]
-    fn load(from: &[T]) -> Self {
-        let mut lane = [T::zero(); WIDTH];
-        lane.copy_from_slice(&from[..WIDTH]);
-        Self(lane)
-    }
-
-    #[inline(always)]
-    fn store(self, to: &mut [T]) {
-        to[..WIDTH].copy_from_slice(&self.0);
-    }
-
-    #[inline(always)]
-    fn map2(self, other: Self, f: impl Fn(T, T) -> T) -> Self {
-        let mut out = [T::zero(); WIDTH];
-        for i in 0..WIDTH {
-            out[i] = f(self.0[i], other.0[i]);
-        }
-        Self(out)
-    }
-
-    #[inline(always)]
-    fn plus(self, other: Self) -> Self {
-        self.map2(other, |a, b| a + b)
-    }
-
-    #[inline(always)]
-    fn minus(self, other: Self) -> Self {
-        self.map2(other, |a, b| a - b)
-    }
-
-    #[inline(always)]
-    fn times(self, factor: f64) -> Self {
-        let factor = T::from_f64(factor);
-        self.map2(self, |a, _| a * factor)
-    }
-
-    /// `self + factor · other`, in one instruction where the processor has it.
-    #[inline(always)]
-    fn plus_times<S: Simd>(self, factor: f64, other: Self) -> Self {
-        let factor = T::from_f64(factor);
-        match S::IS_SCALAR {
-            true => self.map2(other, |a, b| a + factor * b),
-            false => self.map2(other, |a, b| factor.mul_add(b, a)),
-        }
-    }
-
-    const ZERO: fn() -> Self = || Self([T::zero(); WIDTH]);
+struct Sums<T, S> {
+    simd: S,
+    element: PhantomData<T>,
 }
 
-/// `Bᵀ` along one axis. Entries beyond the scheme's side are not read or meant.
-#[inline(always)]
-fn input_axis<S: Simd, T: Element>(scheme: Scheme, d: [Lane<T>; MAX_SIDE]) -> [Lane<T>; MAX_SIDE] {
-    match scheme {
-        Scheme::F2 => {
-            [d[0].minus(d[2]), d[1].plus(d[2]), d[2].minus(d[1]), d[3].minus(d[1]), Lane::ZERO(), Lane::ZERO()]
-        }
-        Scheme::F4 => {
-            let (near, near_odd) = (d[4].plus_times::<S>(-2.0, d[2]), d[3].plus_times::<S>(-2.0, d[1]));
-            let (far, far_odd) = (d[4].plus_times::<S>(-0.5, d[2]), d[3].plus_times::<S>(-0.5, d[1]));
-            [
-                d[0].plus(d[4]).plus_times::<S>(-2.5, d[2]),
-                near.plus_times::<S>(FRAC_1_SQRT_2, near_odd),
-                near.plus_times::<S>(-FRAC_1_SQRT_2, near_odd),
-                far.plus_times::<S>(SQRT_2, far_odd),
-                far.plus_times::<S>(-SQRT_2, far_odd),
-                d[1].plus(d[5]).plus_times::<S>(-2.5, d[3]),
-            ]
-        }
+impl<T: Element, S: Simd> Sums<T, S> {
+    #[inline(always)]
+    fn zero(self) -> T::Vector<S> {
+        T::splat(self.simd, T::zero())
+    }
+
+    #[inline(always)]
+    fn plus(self, a: T::Vector<S>, b: T::Vector<S>) -> T::Vector<S> {
+        T::plus(self.simd, a, b)
+    }
+
+    #[inline(always)]
+    fn minus(self, a: T::Vector<S>, b: T::Vector<S>) -> T::Vector<S> {
+        T::minus(self.simd, a, b)
+    }
+
+    /// `a + factor · b`.
+    #[inline(always)]
+    fn plus_times(self, a: T::Vector<S>, factor: f64, b: T::Vector<S>) -> T::Vector<S> {
+        T::fused(self.simd, T::splat(self.simd, T::from_f64(factor)), b, a)
     }
 }
 
-/// `Aᵀ` along one axis: as many values as a tile has outputs, then zeros.
+/// `Bᵀ` along one axis. Values beyond the tile's side are neither read nor meant, here and below.
 #[inline(always)]
-fn output_axis<S: Simd, T: Element>(scheme: Scheme, m: [Lane<T>; MAX_SIDE]) -> [Lane<T>; MAX_SIDE] {
-    let zero = Lane::ZERO();
-    let (near, near_odd) = (m[1].plus(m[2]), m[1].minus(m[2]));
-    match scheme {
+fn input_axis<T: Element, S: Simd>(
+    by: Sums<T, S>,
+    tile: Tile,
+    d: [T::Vector<S>; MAX_SIDE],
+) -> [T::Vector<S>; MAX_SIDE] {
+    let mut values = d;
+    match (tile.filter, tile.scheme) {
+        (Filter::Three, Scheme::F2) => {
+            values[0] = by.minus(d[0], d[2]);
+            values[1] = by.plus(d[1], d[2]);
+            values[2] = by.minus(d[2], d[1]);
+            values[3] = by.minus(d[3], d[1]);
+        }
+        (Filter::Three | Filter::Five, _) => {
+            let (near, near_odd) = (by.plus_times(d[4], -2.0, d[2]), by.plus_times(d[3], -2.0, d[1]));
+            let (far, far_odd) = (by.plus_times(d[4], -0.5, d[2]), by.plus_times(d[3], -0.5, d[1]));
+            values[0] = by.plus_times(by.plus(d[0], d[4]), -2.5, d[2]);
+            values[1] = by.plus_times(near, FRAC_1_SQRT_2, near_odd);
+            values[2] = by.plus_times(near, -FRAC_1_SQRT_2, near_odd);
+            values[3] = by.plus_times(far, SQRT_2, far_odd);
+            values[4] = by.plus_times(far, -SQRT_2, far_odd);
+            values[5] = by.plus_times(by.plus(d[1], d[5]), -2.5, d[3]);
+        }
+        (Filter::Halving, Scheme::F2) => {
+            values[0] = by.minus(d[0], d[2]);
+            values[1] = d[2];
+            values[2] = by.minus(d[4], d[2]);
+            (values[3], values[4]) = (d[1], d[3]);
+        }
+        (Filter::Halving, Scheme::F4) => {
+            let (one, one_odd) = (by.plus_times(d[4], -0.25, d[0]), by.plus_times(d[6], -0.25, d[2]));
+            let (half, half_odd) = (by.minus(d[4], d[0]), by.minus(d[6], d[2]));
+            values[0] = by.plus(one_odd, one);
+            values[1] = by.minus(one_odd, one);
+            values[2] = by.plus_times(half_odd, 0.5, half);
+            values[3] = by.plus_times(half_odd, -0.5, half);
+            values[4] = by.plus_times(by.plus_times(d[8], -1.25, d[4]), 0.25, d[0]);
+            (values[5], values[6], values[7], values[8]) = (d[1], d[3], d[5], d[7]);
+        }
+    }
+    values
+}
+
+/// `Aᵀ` along one axis: as many values as a tile has outputs.
+#[inline(always)]
+fn output_axis<T: Element, S: Simd>(
+    by: Sums<T, S>,
+    tile: Tile,
+    m: [T::Vector<S>; MAX_SIDE],
+) -> [T::Vector<S>; MAX_SIDE] {
+    let mut values = m;
+    let (near, near_odd) = (by.plus(m[1], m[2]), by.minus(m[1], m[2]));
+    let (far, far_odd) = (by.plus(m[3], m[4]), by.minus(m[3], m[4]));
+    match (tile.filter, tile.scheme) {
         // The row of infinity has its sign from the last row of `Bᵀ` above.
-        Scheme::F2 => [m[0].plus(near), near_odd.plus(m[3]), zero, zero, zero, zero],
-        Scheme::F4 => {
-            let (far, far_odd) = (m[3].plus(m[4]), m[3].minus(m[4]));
-            [
-                m[0].plus(near).plus(far),
-                near_odd.times(FRAC_1_SQRT_2).plus_times::<S>(SQRT_2, far_odd),
-                near.times(0.5).plus_times::<S>(2.0, far),
-                m[5].plus_times::<S>(FRAC_1_SQRT_2 / 2.0, near_odd).plus_times::<S>(2.0 * SQRT_2, far_odd),
-                zero,
-                zero,
-            ]
+        (Filter::Three, Scheme::F2) => {
+            values[0] = by.plus(m[0], near);
+            values[1] = by.plus(near_odd, m[3]);
+        }
+        (Filter::Three, Scheme::F4) => {
+            let none = by.zero();
+            values[0] = by.plus(by.plus(m[0], near), far);
+            values[1] = by.plus_times(by.plus_times(none, FRAC_1_SQRT_2, near_odd), SQRT_2, far_odd);
+            values[2] = by.plus_times(by.plus_times(none, 0.5, near), 2.0, far);
+            values[3] = by.plus_times(by.plus_times(m[5], FRAC_1_SQRT_2 / 2.0, near_odd), 2.0 * SQRT_2, far_odd);
+        }
+        (Filter::Five, _) => {
+            values[0] = by.plus(by.plus(m[0], near), far);
+            values[1] = by.plus_times(by.plus_times(m[5], FRAC_1_SQRT_2, near_odd), SQRT_2, far_odd);
+        }
+        (Filter::Halving, Scheme::F2) => {
+            values[0] = by.plus(by.plus(m[0], m[1]), m[3]);
+            values[1] = by.plus(near, m[4]);
+        }
+        (Filter::Halving, Scheme::F4) => {
+            let (one, one_odd) = (by.plus(m[0], m[1]), by.minus(m[0], m[1]));
+            let (half, half_odd) = (by.plus(m[2], m[3]), by.minus(m[2], m[3]));
+            values[0] = by.plus(by.plus(one, half), m[5]);
+            values[1] = by.plus(by.plus_times(one_odd, 0.5, half_odd), m[6]);
+            values[2] = by.plus(by.plus_times(one, 0.25, half), m[7]);
+            values[3] = by.plus(by.plus_times(one_odd, 0.125, half_odd), by.plus(m[4], m[8]));
         }
     }
-}
-
-/// Where the values of a tile lie: value `i` of all tiles starts at `i · step`.
-#[derive(Clone, Copy)]
-pub(super) struct Planes {
-    pub step: usize,
-    /// Tiles, in whole lanes of [`WIDTH`].
-    pub tiles: usize,
+    values
 }
 
 /// Which of the two transforms.
 #[derive(Clone, Copy)]
 pub(super) enum Direction {
-    /// `Bᵀ d B`, of one row `d B`: from a tile's inputs to its transformed values.
+    /// `Bᵀ d B`: from a tile's inputs to its transformed values.
     Input,
-    /// `Aᵀ m A`, of one row `m A`: from its products to its outputs, row by row.
+    /// `Aᵀ m A`: from its products to its outputs.
     Output,
 }
 
-impl Direction {
-    /// Values that the transform gives along an axis.
-    #[inline(always)]
-    const fn kept(self, scheme: Scheme) -> usize {
-        match self {
-            Self::Input => scheme.side(),
-            Self::Output => scheme.outputs(),
-        }
-    }
-}
-
-/// The transform along one axis.
-#[inline(always)]
-fn one_axis<S: Simd, T: Element>(
-    scheme: Scheme,
-    direction: Direction,
-    values: [Lane<T>; MAX_SIDE],
-) -> [Lane<T>; MAX_SIDE] {
-    match direction {
-        Direction::Input => input_axis::<S, T>(scheme, values),
-        Direction::Output => output_axis::<S, T>(scheme, values),
-    }
-}
-
-/// Transforms the columns of each tile of `from`, then its rows.
-#[inline(always)]
-fn both_axes<S: Simd, T: Element>(
-    scheme: Scheme,
-    direction: Direction,
-    (from, source): (&[T], Planes),
-    (to, target): (&mut [T], Planes),
-) {
-    let (side, kept) = (scheme.side(), direction.kept(scheme));
-    let mut half = [[Lane::ZERO(); MAX_SIDE]; MAX_SIDE];
-    for tile in (0..source.tiles).step_by(WIDTH) {
-        for j in 0..side {
-            let mut column = [Lane::ZERO(); MAX_SIDE];
-            for (i, value) in column[..side].iter_mut().enumerate() {
-                *value = Lane::load(&from[(i * side + j) * source.step + tile..]);
-            }
-            half[j] = one_axis::<S, T>(scheme, direction, column);
-        }
-        for i in 0..kept {
-            let row = [half[0][i], half[1][i], half[2][i], half[3][i], half[4][i], half[5][i]];
-            let row = one_axis::<S, T>(scheme, direction, row);
-            for (j, value) in row[..kept].iter().enumerate() {
-                value.store(&mut to[(i * kept + j) * target.step + tile..]);
-            }
-        }
-    }
-}
-
-/// Transforms the row of each tile of `from`.
-#[inline(always)]
-fn width_axis<S: Simd, T: Element>(
-    scheme: Scheme,
-    direction: Direction,
-    (from, source): (&[T], Planes),
-    (to, target): (&mut [T], Planes),
-) {
-    let mut row = [Lane::ZERO(); MAX_SIDE];
-    for tile in (0..source.tiles).step_by(WIDTH) {
-        for j in 0..scheme.side() {
-            row[j] = Lane::load(&from[j * source.step + tile..]);
-        }
-        let values = one_axis::<S, T>(scheme, direction, row);
-        for j in 0..direction.kept(scheme) {
-            values[j].store(&mut to[j * target.step + tile..]);
-        }
-    }
-}
-
-/// Transforms all tiles of `from` into `to`, with the widest instructions that the processor has.
-pub(super) fn transform<T: Element>(tile: Tile, direction: Direction, from: (&[T], Planes), to: (&mut [T], Planes)) {
-    arch().dispatch(Transform { tile, direction, from, to });
-}
-
-struct Transform<'a, T> {
-    tile: Tile,
-    direction: Direction,
-    from: (&'a [T], Planes),
-    to: (&'a mut [T], Planes),
+/// Transforms channels that lie side by side, as many as a register has lanes or several times as many, of some tiles.
+pub(super) struct Transform<'a, T> {
+    pub tile: Tile,
+    pub direction: Direction,
+    /// Channels.
+    pub channels: usize,
+    /// Where the cells of each tile begin, inputs or outputs, and elements from one row and one column of them to the next.
+    pub places: &'a [usize],
+    pub cell_steps: [usize; 2],
+    /// Elements from the values, inputs' or products', of one tile to those of the next, and from one value of a tile to the
+    /// next.
+    pub tile_step: usize,
+    pub value_step: usize,
+    pub from: &'a [T],
+    pub to: &'a mut [T],
 }
 
 impl<T: Element> Transform<'_, T> {
-    /// The arguments, which are constants where it is called, are the tile's and the direction.
+    /// `tile` is that of `self`, a constant where this is called.
     #[inline(always)]
-    fn run<S: Simd>(self, scheme: Scheme, direction: Direction) {
-        match self.tile.axes {
-            Axes::Plane => both_axes::<S, T>(scheme, direction, self.from, self.to),
-            Axes::Width => width_axis::<S, T>(scheme, direction, self.from, self.to),
+    fn both<S: Simd>(self, simd: S, tile: Tile) {
+        match self.direction {
+            Direction::Input => self.run(simd, tile, Direction::Input),
+            Direction::Output => self.run(simd, tile, Direction::Output),
+        }
+    }
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S, tile: Tile, direction: Direction) {
+        let by = Sums { simd, element: PhantomData::<T> };
+        let [rows, columns] = tile.sides();
+        let cell = |i: usize, j: usize| i * self.cell_steps[0] + j * self.cell_steps[1];
+        let value = |i: usize, j: usize| (i * columns + j) * self.value_step;
+        let source = |cells: usize, values: usize, i, j| match direction {
+            Direction::Input => cells + cell(i, j),
+            Direction::Output => values + value(i, j),
+        };
+        let target = |cells: usize, values: usize, i, j| match direction {
+            Direction::Input => values + value(i, j),
+            Direction::Output => cells + cell(i, j),
+        };
+        let one_axis = |values| match direction {
+            Direction::Input => input_axis(by, tile, values),
+            Direction::Output => output_axis(by, tile, values),
+        };
+        let [kept_rows, kept_columns] = match direction {
+            Direction::Input => tile.sides(),
+            Direction::Output => tile.outputs(),
+        };
+        let mut half = [[by.zero(); MAX_SIDE]; MAX_SIDE];
+        for (number, &place) in self.places.iter().enumerate() {
+            for first in (0..self.channels).step_by(T::lanes::<S>()) {
+                let (cells, values) = (place + first, number * self.tile_step + first);
+                for j in 0..columns {
+                    let mut column = [by.zero(); MAX_SIDE];
+                    for i in 0..rows {
+                        column[i] = T::load(simd, &self.from[source(cells, values, i, j)..]);
+                    }
+                    let column = one_axis(column);
+                    for i in 0..kept_rows {
+                        if columns == 1 {
+                            T::put(simd, column[i], &mut self.to[target(cells, values, i, 0)..]);
+                        } else {
+                            half[i][j] = column[i];
+                        }
+                    }
+                }
+                for i in 0..if columns > 1 { kept_rows } else { 0 } {
+                    let row = one_axis(half[i]);
+                    for j in 0..kept_columns {
+                        T::put(simd, row[j], &mut self.to[target(cells, values, i, j)..]);
+                    }
+                }
+            }
         }
     }
 }
@@ -237,12 +229,16 @@ impl<T: Element> WithSimd for Transform<'_, T> {
 
     /// One call for each case, so that each has its loops unrolled.
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        match (self.tile.scheme, self.direction) {
-            (Scheme::F2, Direction::Input) => self.run::<S>(Scheme::F2, Direction::Input),
-            (Scheme::F4, Direction::Input) => self.run::<S>(Scheme::F4, Direction::Input),
-            (Scheme::F2, Direction::Output) => self.run::<S>(Scheme::F2, Direction::Output),
-            (Scheme::F4, Direction::Output) => self.run::<S>(Scheme::F4, Direction::Output),
+    fn with_simd<S: Simd>(self, simd: S) {
+        match self.tile {
+            Tile::F2 => self.both(simd, Tile::F2),
+            Tile::F4 => self.both(simd, Tile::F4),
+            Tile::F2_FIVE => self.both(simd, Tile::F2_FIVE),
+            Tile::F2_HALVING => self.both(simd, Tile::F2_HALVING),
+            Tile::F4_HALVING => self.both(simd, Tile::F4_HALVING),
+            Tile::F2_WIDTH => self.both(simd, Tile::F2_WIDTH),
+            Tile::F4_WIDTH => self.both(simd, Tile::F4_WIDTH),
+            _ => unreachable!("Tile::of makes no others"),
         }
     }
 }
@@ -250,29 +246,45 @@ impl<T: Element> WithSimd for Transform<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simd::{SIDE, arch};
 
     #[test]
     fn a_transformed_tile_gives_the_convolution_of_its_cells() {
-        let schemes = [Scheme::F2, Scheme::F4];
-        for tile in schemes.into_iter().flat_map(|scheme| [Axes::Plane, Axes::Width].map(|axes| Tile { scheme, axes }))
-        {
-            let ([rows, side], [high, wide]) = (tile.sides(), tile.outputs());
-            let planes = Planes { step: WIDTH, tiles: WIDTH };
-            let cell = |tile: usize, i: usize, j: usize| ((tile * 13 + i * 7 + j * 5) % 11) as f64 - 5.0;
+        for tile in Tile::ALL {
+            let ([height, width], [high, wide], products) = (tile.sides(), tile.outputs(), tile.products());
+            let kernel_width = if width > 1 { tile.taps().isqrt() } else { 1 };
+            let stride = tile.steps()[0] / high;
+            let cell = |channel: usize, i: usize, j: usize| ((channel * 13 + i * 7 + j * 5) % 11) as f64 - 5.0;
             let tap = |i: usize| (i * i) as f64 - 20.0;
-            let mut d = vec![0.0; tile.products() * WIDTH];
-            for (i, j) in (0..rows).flat_map(|i| (0..side).map(move |j| (i, j))) {
-                (0..WIDTH).for_each(|tile| d[(i * side + j) * WIDTH + tile] = cell(tile, i, j));
+            let mut d = vec![f64::NAN; products * SIDE];
+            for (i, j) in (0..height).flat_map(|i| (0..width).map(move |j| (i, j))) {
+                (0..SIDE).for_each(|channel| d[(i * width + j) * SIDE + channel] = cell(channel, i, j));
             }
-            let (mut v, mut y) = (vec![f64::NAN; d.len()], vec![f64::NAN; tile.cells() * WIDTH]);
-            transform(tile, Direction::Input, (&d, planes), (&mut v, planes));
-            tile.transform_kernel(tap, |i, u| v[i * WIDTH..(i + 1) * WIDTH].iter_mut().for_each(|v| *v *= u));
-            transform(tile, Direction::Output, (&v, planes), (&mut y, planes));
-            for n in 0..WIDTH {
+            let (mut v, mut y) = (vec![f64::NAN; d.len()], vec![f64::NAN; tile.cells() * SIDE]);
+            let steps = |width: usize| [width * SIDE, SIDE];
+            let transform = |direction, cell_steps, from: &[f64], to: &mut [f64]| {
+                let (channels, places, tile_step, value_step) = (SIDE, &[0][..], 0, SIDE);
+                arch().dispatch(Transform {
+                    tile,
+                    direction,
+                    channels,
+                    places,
+                    cell_steps,
+                    tile_step,
+                    value_step,
+                    from,
+                    to,
+                });
+            };
+            transform(Direction::Input, steps(width), &d, &mut v);
+            tile.transform_kernel(tap, |i, u| v[i * SIDE..(i + 1) * SIDE].iter_mut().for_each(|v| *v *= u));
+            transform(Direction::Output, steps(wide), &v, &mut y);
+            for channel in 0..SIDE {
                 for (i, j) in (0..high).flat_map(|i| (0..wide).map(move |j| (i, j))) {
-                    let expected: f64 = (0..tile.taps()).map(|t| tap(t) * cell(n, i + t / 3, j + t % 3)).sum();
-                    let found = y[(i * wide + j) * WIDTH + n];
-                    assert!((found - expected).abs() < 1e-10, "{tile:?} {i} {j}: {found} is not {expected}");
+                    let read = |t: usize| cell(channel, i * stride + t / kernel_width, j * stride + t % kernel_width);
+                    let expected: f64 = (0..tile.taps()).map(|t| tap(t) * read(t)).sum();
+                    let found = y[(i * wide + j) * SIDE + channel];
+                    assert!((found - expected).abs() < 1e-9, "{tile:?} {i} {j}: {found} is not {expected}");
                 }
             }
         }

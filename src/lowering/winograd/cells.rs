@@ -1,0 +1,162 @@
+//! The cells that a block of tiles reads, turned: a vector holds the same cell of sixteen channels.
+
+use std::ops::Range;
+
+use super::part::Part;
+use super::scheme::{Axes, Tile};
+use crate::element::Element;
+use crate::geometry::{Axis, ConvGeometry, PadMode};
+use crate::lowering::image::{Flat, Image};
+use crate::lowering::patches::PatchSource;
+use crate::lowering::runs::TapRow;
+use crate::simd::{Places, SIDE};
+
+/// Where the cells of a block of tiles lie in the image of a group.
+pub(super) struct Cells<'a, 'i, T> {
+    geometry: &'a ConvGeometry,
+    tile: Tile,
+    image: Image<'i, T>,
+    /// Output plane, and the block's lines.
+    plane: usize,
+    lines: Range<usize>,
+    /// Padded row and column of the first cell of a line, and how many there are.
+    first: [usize; 2],
+    count: [usize; 2],
+    /// The places of the image's cells, where the block has all columns.
+    places: &'a [usize],
+}
+
+/// Places of the cells of the image's rows among those that blocks with all columns read of so many rows.
+pub(super) fn places(geometry: &ConvGeometry, tile: Tile, [rows, columns]: [usize; 2]) -> Vec<usize> {
+    let [_, height, width] = &geometry.axes;
+    let rows = if tile.axes == Axes::Plane { rows.min(height.input) } else { 0 };
+    (0..rows).flat_map(|row| (0..width.input).map(move |column| row * columns + column)).collect()
+}
+
+impl<'a, 'i, T: Element> Cells<'a, 'i, T> {
+    pub fn new(
+        (geometry, tile): (&'a ConvGeometry, Tile),
+        image: Image<'i, T>,
+        (plane, part): (usize, &Part),
+        places: &'a [usize],
+    ) -> Self {
+        let (first, count) = (part.first_read(tile), part.reads(tile));
+        Self { geometry, tile, image, plane, lines: part.lines.clone(), first, count, places }
+    }
+
+    /// Elements of the turned cells.
+    pub fn len(&self) -> usize {
+        self.lines.len() * self.count[0] * self.count[1] * SIDE
+    }
+
+    /// Turns at most sixteen channels. Cells outside the image that are zeros are not written, so that a caller who has put
+    /// zeros to `turned` once can have one block of channels after the other.
+    pub fn turn(&self, channels: Range<usize>, edges: &mut [T], turned: &mut [T]) {
+        match self.image.flat {
+            Some(image) if self.geometry.pad_mode == PadMode::Zeros => self.turn_slices(image, channels, turned),
+            _ => self.turn_rows(channels, edges, turned),
+        }
+    }
+
+    /// From an image whose rows are slices.
+    fn turn_slices(&self, image: Flat<'_, T>, channels: Range<usize>, turned: &mut [T]) {
+        let ([_, h, w], [first_row, first_column]) = (&self.geometry.axes, self.first);
+        let [rows, columns] = self.count;
+        let channel =
+            |i: usize| (channels.start + i).min(channels.end - 1) * image.channel_len + self.plane * image.plane_len;
+        let slices = |row: usize, cells: Range<usize>| {
+            std::array::from_fn(|i| &image.cells[channel(i) + row * w.input..][cells.clone()])
+        };
+        match self.tile.axes {
+            Axes::Plane => {
+                let (high, wide) = (inside(h, first_row, rows), inside(w, first_column, columns));
+                if high.is_empty() || wide.is_empty() {
+                    return;
+                }
+                let row = first_row + high.start - h.pad_before;
+                let column = first_column + wide.start - w.pad_before;
+                let place = high.start * columns + wide.start;
+                if wide.len() == w.input && !self.places.is_empty() {
+                    // All rows at once.
+                    let cells = slices(row, 0..high.len() * w.input);
+                    turn_line(cells, &mut turned[place * SIDE..], |cell| self.places[cell]);
+                } else {
+                    for i in 0..high.len() {
+                        let cells = slices(row + i, column..column + wide.len());
+                        turn_line(cells, &mut turned[(place + i * columns) * SIDE..], |cell| cell);
+                    }
+                }
+            }
+            Axes::Width => {
+                for (number, window) in self.lines.clone().enumerate() {
+                    let Some(row) = h.source(window, 0, PadMode::Zeros) else { continue };
+                    let place = number * rows * columns;
+                    // A row of the dilation's length after the other is a run of the image's row.
+                    let (parts, length) = if columns == w.dilation { (1, rows * columns) } else { (rows, columns) };
+                    for part in 0..parts {
+                        let first = (first_row + part) * w.dilation + first_column;
+                        let cells = inside(w, first, length);
+                        if !cells.is_empty() {
+                            let start = first + cells.start - w.pad_before;
+                            let place = place + part * columns + cells.start;
+                            let cells = slices(row, start..start + cells.len());
+                            turn_line(cells, &mut turned[place * SIDE..], |cell| cell);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// From any image, with any border.
+    fn turn_rows(&self, channels: Range<usize>, edges: &mut [T], turned: &mut [T]) {
+        let ([_, h, w], mode) = (self.geometry.axes, self.geometry.pad_mode);
+        let [rows, columns] = self.count;
+        let source = PatchSource::new(self.geometry, self.image.view);
+        // One window for each cell of a padded row, as far as any tile reads.
+        let last = match self.tile.axes {
+            Axes::Plane => self.first[1] + columns,
+            Axes::Width => (self.first[0] + rows) * w.dilation,
+        };
+        let cells = TapRow::new(Axis { kernel: 1, stride: 1, dilation: 1, output: last, ..w }, 0, mode);
+        for (number, window) in self.lines.clone().enumerate() {
+            for row in 0..rows {
+                let (height, start) = match self.tile.axes {
+                    Axes::Plane => (self.first[0] + row, self.first[1]),
+                    Axes::Width => (window * h.stride, (self.first[0] + row) * w.dilation + self.first[1]),
+                };
+                let position = height as isize - h.pad_before as isize;
+                let Some(height) = mode.source(position, h.input).filter(|&height| height < h.input) else { continue };
+                for (i, line) in edges.chunks_exact_mut(columns).take(SIDE).enumerate() {
+                    let channel = (channels.start + i).min(channels.end - 1);
+                    cells.gather(source.row(channel, self.plane, height), start..start + columns, line);
+                }
+                let lines = std::array::from_fn(|i| &edges[i * columns..][..columns]);
+                let place = (number * rows + row) * columns;
+                turn_line(lines, &mut turned[place * SIDE..], |cell| cell);
+            }
+        }
+    }
+}
+
+/// Which of `count` padded cells from `first` on are the axis's own.
+fn inside(axis: &Axis, first: usize, count: usize) -> Range<usize> {
+    let start = axis.pad_before.saturating_sub(first).min(count);
+    let end = (axis.pad_before + axis.input).saturating_sub(first).clamp(start, count);
+    start..end
+}
+
+/// Puts cell `i` of all channels to place `place(i)`. The last cells are turned together with some before them.
+#[inline]
+fn turn_line<T: Element>(channels: [&[T]; SIDE], turned: &mut [T], place: impl Fn(usize) -> usize) {
+    let count = channels[0].len();
+    let (whole, last) = if count < SIDE { (count, count) } else { (count - count % SIDE, count - SIDE) };
+    let mut turn = |cells: Range<usize>| {
+        let place = |cell: usize| place(cells.start + cell) * SIDE;
+        T::turn(channels.map(|channel| &channel[cells.clone()]), Places { cells: turned, place });
+    };
+    turn(0..whole);
+    if whole < count {
+        turn(last..count);
+    }
+}
