@@ -238,8 +238,11 @@ type RawAxis = ((usize, usize, usize), (usize, usize), usize, usize);
 pub fn any_case() -> impl Strategy<Value = Case> {
     // Kernel, stride, dilation; padding; cells beyond the least; output padding.
     let axis = ((1..=4_usize, 1..=3_usize, 1..=3_usize), (0..=3_usize, 0..=3_usize), 0..=6_usize, 0..=2_usize);
-    // Rows of three taps, which have algorithms of their own, are rare by chance: how often an axis is made one.
+    // Rows of three taps and squares of three or five, which have algorithms of their own, are rare by chance: how often axes
+    // are made these.
     let row = proptest::option::weighted(0.2, (0..=40_usize, 1..=9_usize));
+    let square = prop_oneof![Just((3_usize, 1_usize)), Just((3, 2)), Just((5, 1))];
+    let square = proptest::option::weighted(0.35, (square, [0..=14_usize, 0..=14_usize]));
     let border = prop_oneof![
         3 => Just(Border::Zeros),
         1 => Just(Border::Reflect),
@@ -254,17 +257,22 @@ pub fn any_case() -> impl Strategy<Value = Case> {
         let outer = if groups > 3 && outer < 3 { 1 } else { outer };
         (batch, groups, inner, outer)
     });
-    (proptest::collection::vec(axis, 1..=3), row, channels, padding, border, any::<[bool; 2]>(), any::<u64>()).prop_map(
-        |(mut axes, row, channels, padding, border, [transposed, bias], seed)| {
+    let special = (row, square);
+    (proptest::collection::vec(axis, 1..=3), special, channels, padding, border, any::<[bool; 2]>(), any::<u64>())
+        .prop_map(|(mut axes, (row, square), channels, padding, border, [transposed, bias], seed)| {
             if let Some((more, dilation)) = row {
                 let [above @ .., width] = &mut axes[..] else { unreachable!("one axis or more") };
                 above.iter_mut().for_each(|axis| (axis.0.0, axis.0.1) = (1, 1));
                 (width.0, width.2) = ((3, 1, dilation), more);
+            } else if let (Some(((kernel, stride), more)), 2..) = (square, axes.len()) {
+                let [above @ .., height, width] = &mut axes[..] else { unreachable!("two axes or more") };
+                above.iter_mut().for_each(|axis| (axis.0, axis.1) = ((1, 1, 1), (0, 0)));
+                (height.0, height.2) = ((kernel, stride, 1), more[0]);
+                (width.0, width.2) = ((kernel, stride, 1), more[1]);
             }
             let case = case_from(&axes, channels, &padding, (border, transposed));
             Case { bias, seed, ..case }
-        },
-    )
+        })
 }
 
 fn case_from(

@@ -68,6 +68,11 @@ fn is_row(case: &Case) -> bool {
     (height, width) == (1, 3) && case.stride.iter().all(|&n| n == 1)
 }
 
+/// What Winograd's algorithms compute along height and width.
+fn is_square(case: &Case) -> bool {
+    can(convgemm::Algorithm::WinogradF2, Operation::Forward, case) && !is_row(case)
+}
+
 #[test]
 fn random_cases_cover_what_they_should() {
     use crate::common::oracle::Border;
@@ -86,6 +91,7 @@ fn random_cases_cover_what_they_should() {
         ("output padding", share(|case| case.output_padding.iter().any(|&n| n > 0))),
         ("strided", share(|case| case.stride.iter().any(|&n| n > 1))),
         ("rows of three taps", share(is_row)),
+        ("squares of three or five taps", share(is_square)),
         ("dilated", share(|case| case.dilation.iter().any(|&n| n > 1))),
     ] {
         let least = if what.starts_with("an input gradient") { 30 } else { 100 };
