@@ -29,10 +29,12 @@ use super::pieces::{blocks, channel_blocks};
 use super::scratch::aligned;
 use super::slab::Region;
 use super::tile::multiply_tile;
+use super::turned::turn_back;
 use crate::element::Element;
 use crate::gemm::{Kernel, Operands, Store, TAIL_SLACK, multiply_tail};
 use crate::geometry::ConvGeometry;
 use crate::parallel;
+use crate::simd::SIDE;
 
 /// `output [N, OC, windows] = W · Cols(input)`, with the weights as [`pack_weights`] left them.
 pub(super) fn forward<T: Element>(
@@ -201,8 +203,9 @@ impl<'a, T: Element> Task<'a, '_, T> {
 
     fn store_sums(&mut self, sums: &[T]) {
         let channels = self.piece.nrows().next_multiple_of(Tiles::of::<T>(Lanes::Channels).unit);
-        for (mut column, sums) in self.piece.columns_mut().into_iter().zip(sums.chunks_exact(channels)) {
-            column.iter_mut().zip(sums).for_each(|(to, &sum)| *to = sum);
+        let windows = self.piece.ncols();
+        for (first, lines) in blocks(self.piece.view_mut(), Axis(0), SIDE) {
+            turn_back((&sums[first..], channels), lines.into_outer_iter_mut(), 0..windows);
         }
     }
 }
