@@ -92,8 +92,9 @@ impl Layer {
     }
 
     /// Floating-point operations with the fewest products that an engine of this accuracy is known to take: those of
-    /// Winograd's F(4, 3) along axes of three neighbouring taps that move by one, which computes four outputs of six
-    /// products, not twelve. Its transforms are not counted, and gradients of weights are as defined.
+    /// Winograd's schemes along axes of neighbouring taps. Of three taps that move by one, F(4, 3) computes four outputs of
+    /// six products, not twelve; of three that move by two, four outputs take nine, forward; of five, F(2, 5) computes two of
+    /// six, not ten. Their transforms are not counted, and gradients of weights are as defined.
     pub fn fewest_flops(&self, op: Op, batch: usize) -> f64 {
         let windows = self.output_size();
         let outputs = match op {
@@ -101,9 +102,17 @@ impl Layer {
             Op::InputGrad => &self.size,
             Op::WeightGrad => return self.flops(batch),
         };
-        let has_tiles = |&axis: &usize| (self.kernel[axis], self.stride[axis], self.dilation[axis]) == (3, 1, 1);
-        let share = |axis: usize| 6.0 * outputs[axis].div_ceil(4) as f64 / (3.0 * windows[axis].max(1) as f64);
-        self.flops(batch) * (0..self.size.len()).filter(has_tiles).map(|axis| share(axis).min(1.0)).product::<f64>()
+        let share = |axis: usize| {
+            let (products, tile) = match (self.kernel[axis], self.stride[axis], self.dilation[axis]) {
+                (3, 1, 1) => (6.0, 4),
+                (5, 1, 1) => (6.0, 2),
+                (3, 2, 1) if op == Op::Conv => (9.0, 4),
+                _ => return 1.0,
+            };
+            let all = (self.kernel[axis] * windows[axis].max(1)) as f64;
+            (products * outputs[axis].div_ceil(tile) as f64 / all).min(1.0)
+        };
+        self.flops(batch) * (0..self.size.len()).map(share).product::<f64>()
     }
 
     /// Bytes in f32 that must be read and written at least: each array of the forward pass once. The gradients
@@ -178,7 +187,14 @@ mod tests {
         assert_eq!(share("8x3x3@6p0", Op::Conv), 0.25);
         assert_eq!(share("8x3x3@6p0", Op::InputGrad), 1.0);
         assert_eq!(share("8x1x3@16", Op::Conv), 0.5);
-        for (layer, op) in [("8x3x3@16s2", Op::Conv), ("8x3x3@16", Op::WeightGrad), ("8x5x5@16", Op::Conv)] {
+        assert_eq!(share("8x3x3@16s2", Op::Conv), 81.0 / 144.0);
+        assert_eq!(share("8x5x5@16", Op::Conv), 0.36);
+        for (layer, op) in [
+            ("8x3x3@16s2", Op::InputGrad),
+            ("8x3x3@16", Op::WeightGrad),
+            ("8x5x5@16d2", Op::Conv),
+            ("8x7x7@16", Op::Conv),
+        ] {
             assert_eq!(share(layer, op), 1.0, "{layer}");
         }
         // Longer tiles than outputs are of no use.

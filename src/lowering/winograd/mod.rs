@@ -148,13 +148,13 @@ impl<T: Element> Task<'_, '_, T> {
     fn run(&mut self, image: Image<'_, T>, mut parts: Parts<'_, T>) {
         let (g, layout) = (self.geometry, self.layout);
         let ins = g.group_in_channels();
+        if ins == 0 {
+            return self.piece.fill(T::zero());
+        }
         for part in Part::all(self.lines.clone(), self.rows.clone(), layout.counts[2], layout.block) {
             let places = TilePlaces::of(&part, layout);
             let cells = Cells::new((g, layout.tile), image, (self.depth, &part), &layout.places);
             parts.cells[..cells.len()].fill(T::zero());
-            if ins == 0 {
-                self.piece.fill(T::zero());
-            }
             for first in (0..ins).step_by(layout.pass) {
                 let inputs = first..(first + layout.pass).min(ins);
                 self.transform_inputs(&cells, &part, (&places, inputs.clone()), &mut parts);

@@ -133,7 +133,7 @@ fn closing(summary: &Summary) -> String {
     }
     if let Some((mean, total)) = summary.limit {
         lines.push(format!(
-            "limit, multiply-adds at their peak, 3×3 layers with the products of F(4×4): {} for the network, geometric mean {mean:.3}",
+            "limit, multiply-adds at their peak, with the products of Winograd's schemes: {} for the network, geometric mean {mean:.3}",
             seconds(total)
         ));
     }
@@ -241,7 +241,10 @@ mod tests {
         assert!(text.contains("layer1 conv n1, torch-x: Wrong: by far"), "{text}");
         assert!(text.contains("mean of the ratios to the best peer of each layer: 2.000"));
         // A quarter of 73728 operations at 100 GFLOP/s take 184 ns; the second layer counts twice.
-        assert!(text.contains("the products of F(4×4): 553 ns for the network, geometric mean 10.851"), "{text}");
+        assert!(
+            text.contains("the products of Winograd's schemes: 553 ns for the network, geometric mean 10.851"),
+            "{text}"
+        );
         assert!(text.contains("convgemm: 7 µs for the network"), "{text}");
     }
 

@@ -24,8 +24,8 @@ pub struct Summary {
     pub means: Vec<Option<f64>>,
     /// The geometric mean over layers of the best peer's time over ours.
     pub best_mean: Option<f64>,
-    /// What `best_mean` and our total would be if multiply-adds took all of the time, at their peak, and 3×3 layers had the
-    /// products of Winograd's F(4×4): without Strassen's multiplication, which saves an eighth, more is out of reach.
+    /// What `best_mean` and our total would be if multiply-adds took all of the time, at their peak, and layers of three and
+    /// five taps had the products of Winograd's schemes: without Strassen's multiplication, which saves an eighth, more is out of reach.
     pub limit: Option<(f64, f64)>,
     /// The sum over layers of the best peer of each, as often as the network has it.
     pub best_total: Option<f64>,
