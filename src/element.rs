@@ -5,11 +5,14 @@ use ndarray::NdFloat;
 mod sealed {
     use pulp::Simd;
 
-    use crate::simd::{SIDE, Target, halve_f32, halve_plain, turn_f32, turn_plain};
+    use crate::simd::{SIDE, Target, halve_f32, halve_plain, split_f32, split_f64, turn_f32, turn_plain};
 
     /// Registers of numbers, for loops that the compiler does not vectorise by itself.
     pub trait Sealed: Copy {
         type Vector<S: Simd>: Copy;
+
+        /// Which lanes of a register are kept.
+        type Mask<S: Simd>: Copy;
 
         /// Elements of a register.
         fn lanes<S: Simd>() -> usize;
@@ -33,6 +36,15 @@ mod sealed {
 
         fn minus<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
 
+        /// The lanes from `start` on, to before `end`.
+        fn between<S: Simd>(simd: S, start: usize, end: usize) -> Self::Mask<S>;
+
+        /// The lanes of a mask, and zeros in the others.
+        fn keep<S: Simd>(simd: S, mask: Self::Mask<S>, vector: Self::Vector<S>) -> Self::Vector<S>;
+
+        /// The cells of even and of odd number, of twice as many as there are lanes.
+        fn split<S: Simd>(simd: S, cells: &[Self]) -> [Self::Vector<S>; 2];
+
         /// `out[i] = cells[2 · i]`.
         fn halve<S: Simd>(simd: S, cells: &[Self], out: &mut [Self]);
 
@@ -41,9 +53,10 @@ mod sealed {
     }
 
     macro_rules! sealed {
-        ($element:ident, $vector:ident, $lanes:ident, $splat:ident, $load:ident, $put:ident, $store:ident, $fused:ident, $plus:ident, $minus:ident, $halve:ident, $turn:ident) => {
+        ($element:ident, $vector:ident, $mask:ident, $unit:ident, $lanes:ident, $splat:ident, $load:ident, $put:ident, $store:ident, $fused:ident, $plus:ident, $minus:ident, $between:ident, $select:ident, $split:ident, $halve:ident, $turn:ident) => {
             impl Sealed for $element {
                 type Vector<S: Simd> = S::$vector;
+                type Mask<S: Simd> = S::$mask;
 
                 #[inline(always)]
                 fn lanes<S: Simd>() -> usize {
@@ -86,6 +99,22 @@ mod sealed {
                 }
 
                 #[inline(always)]
+                fn between<S: Simd>(simd: S, start: usize, end: usize) -> S::$mask {
+                    let place = |lane: usize| lane.min(S::$lanes) as $unit;
+                    simd.$between(place(start), place(end)).mask()
+                }
+
+                #[inline(always)]
+                fn keep<S: Simd>(simd: S, mask: S::$mask, vector: S::$vector) -> S::$vector {
+                    simd.$select(mask, vector, simd.$splat(0.0))
+                }
+
+                #[inline(always)]
+                fn split<S: Simd>(simd: S, cells: &[Self]) -> [S::$vector; 2] {
+                    $split(simd, cells)
+                }
+
+                #[inline(always)]
                 fn halve<S: Simd>(simd: S, cells: &[Self], out: &mut [Self]) {
                     $halve(simd, cells, out);
                 }
@@ -99,6 +128,8 @@ mod sealed {
     sealed!(
         f32,
         f32s,
+        m32s,
+        u32,
         F32_LANES,
         splat_f32s,
         as_simd_f32s,
@@ -107,12 +138,17 @@ mod sealed {
         mul_add_e_f32s,
         add_f32s,
         sub_f32s,
+        mask_between_m32s,
+        select_f32s,
+        split_f32,
         halve_f32,
         turn_f32
     );
     sealed!(
         f64,
         f64s,
+        m64s,
+        u64,
         F64_LANES,
         splat_f64s,
         as_simd_f64s,
@@ -121,6 +157,9 @@ mod sealed {
         mul_add_e_f64s,
         add_f64s,
         sub_f64s,
+        mask_between_m64s,
+        select_f64s,
+        split_f64,
         halve_plain,
         turn_plain
     );

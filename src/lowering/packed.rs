@@ -20,6 +20,8 @@ enum Layout {
     Fused(fused::Layout),
     Strassen(strassen::Layout),
     Depthwise(depthwise::Layout),
+    /// The same along rows.
+    Rows(depthwise::Rows),
     /// The same with channels on the vector lanes, and input gradients of any stride.
     Channels(depthwise::Channels),
     Winograd(winograd::Layout),
@@ -51,9 +53,12 @@ impl Packed {
         let geometry = packed;
         let layout = match algorithm.scheme() {
             None if algorithm == Algorithm::Depthwise => {
-                match depthwise::Channels::forward(&geometry, vector.size, workspace_bytes) {
-                    Some(channels) => Layout::Channels(channels),
-                    None => Layout::Depthwise(depthwise::Layout::new(&geometry, vector.size, workspace_bytes)),
+                if let Some(rows) = depthwise::Rows::new(&geometry, vector.size, workspace_bytes) {
+                    Layout::Rows(rows)
+                } else if let Some(channels) = depthwise::Channels::forward(&geometry, vector.size, workspace_bytes) {
+                    Layout::Channels(channels)
+                } else {
+                    Layout::Depthwise(depthwise::Layout::new(&geometry, vector.size, workspace_bytes))
                 }
             }
             None if algorithm == Algorithm::Strassen => {
@@ -71,6 +76,7 @@ impl Packed {
             Layout::Fused(layout) => layout.slot_len(),
             Layout::Strassen(layout) => layout.slot_len(),
             Layout::Depthwise(layout) => layout.slot_len(),
+            Layout::Rows(rows) => rows.slot_len(),
             Layout::Channels(channels) => channels.slot_len(),
             Layout::Winograd(layout) => layout.slot_len(),
             Layout::Phases(phases) => phases.slot_len(),
@@ -85,7 +91,7 @@ impl Packed {
         match &self.layout {
             Layout::Fused(layout) => fused::pack_weights(kernels, geometry.groups, layout),
             Layout::Strassen(layout) => strassen::pack_weights(kernels, geometry.groups, layout),
-            Layout::Depthwise(_) => depthwise::pack_weights(kernels),
+            Layout::Depthwise(_) | Layout::Rows(_) => depthwise::pack_weights(kernels),
             Layout::Channels(channels) => channels.pack_weights(kernels, geometry),
             Layout::Winograd(layout) => winograd::pack_weights(kernels, geometry.groups, layout),
             Layout::Phases(phases) => phases.pack_weights(kernels, geometry),
@@ -105,6 +111,7 @@ impl Packed {
             Layout::Fused(layout) => fused::forward((geometry, layout), weights, input, epilogue, target),
             Layout::Strassen(layout) => strassen::forward((geometry, layout), weights, input, epilogue, target),
             Layout::Depthwise(layout) => depthwise::forward((geometry, layout), weights, input, epilogue, target),
+            Layout::Rows(rows) => rows.run(weights, input, epilogue, target),
             Layout::Channels(channels) => channels.run(weights, input, epilogue, target),
             Layout::Winograd(layout) => winograd::forward((geometry, layout), weights, input, epilogue, target),
             Layout::Phases(phases) => phases.run(weights, input, (epilogue, geometry.groups), target),

@@ -126,12 +126,13 @@ const LANES_OUTPUT: f64 = 9.0;
 const LANES_CELL: f64 = 8.0;
 const LANES_CHANNEL: f64 = 1.5e3;
 
-/// … 3×3 kernels along rows, which have loops of their own: a multiply-add, a cell and a row of cells that are copied,
-/// and a channel …
+/// … square kernels along rows, which have loops of their own: a multiply-add, a cell, a row of cells, a weight and a
+/// channel …
 const SQUARE_PRODUCT: f64 = 1.1;
-const SQUARE_CELL: f64 = 11.0;
-const SQUARE_ROW: f64 = 120.0;
-const SQUARE_CHANNEL: f64 = 3e3;
+const SQUARE_CELL: f64 = 4.5;
+const SQUARE_ROW: f64 = 50.0;
+const SQUARE_WEIGHT: f64 = 30.0;
+const SQUARE_CHANNEL: f64 = 100.0;
 
 /// … and all other kernels: a multiply-add, an output and a channel.
 const TILE_PRODUCT: f64 = 2.0;
@@ -150,7 +151,8 @@ fn depthwise(g: &ConvGeometry) -> f64 {
     }
     let each = if is_square(g) {
         let rows = depth.input as f64 * height.input as f64;
-        outputs * taps * SQUARE_PRODUCT + cells * SQUARE_CELL + rows * SQUARE_ROW + SQUARE_CHANNEL
+        let channels = g.group_out_channels() as f64 * (taps * SQUARE_WEIGHT + SQUARE_CHANNEL);
+        outputs * taps * SQUARE_PRODUCT + cells * SQUARE_CELL + rows * SQUARE_ROW + channels
     } else {
         outputs * (taps * TILE_PRODUCT + TILE_OUTPUT) + TILE_CHANNEL
     };

@@ -1,14 +1,19 @@
 //! The widest instructions of this processor for loops that the compiler vectorises, and what it does not.
 
 mod halve;
+mod split;
 mod turn;
 
 pub(crate) use halve::{halve_f32, halve_plain};
+pub(crate) use split::{split_f32, split_f64};
 pub(crate) use turn::{Lines, Places, SIDE, Target, turn_f32, turn_plain};
 
 use std::sync::LazyLock;
 
 use pulp::Arch;
+
+/// Lanes of the widest registers.
+pub(crate) const MOST_LANES: usize = 16;
 
 /// Which they are, found out once: asking anew for each of many short loops costs as much as some of them.
 pub(crate) fn arch() -> Arch {

@@ -139,6 +139,25 @@ fn groups() -> Vec<Case> {
             .groups(8)
             .stride(&[2, 3, 1])
             .output_padding(&[1, 2, 0]),
+        conv("squares apart", [2, 9, 7, 7], [9, 1, 3, 3]).groups(9).pad(&[1, 1]).bias(),
+        conv("squares apart by two", [1, 9, 15, 33], [9, 1, 3, 3]).groups(9).stride(&[2, 2]).sides(&[(0, 1), (1, 0)]),
+        conv("squares apart, several regions", [1, 3, 47, 90], [3, 1, 3, 3]).groups(3).pad(&[1, 1]),
+        conv("squares apart by two, several regions", [1, 3, 44, 99], [3, 1, 3, 3])
+            .groups(3)
+            .stride(&[2, 2])
+            .pad(&[2, 1]),
+        conv("squares apart, many rows", [1, 3, 240, 6], [3, 1, 3, 3]).groups(3).pad(&[1, 1]),
+        conv("squares apart with multiplier", [2, 5, 9, 18], [15, 1, 5, 5]).groups(5).pad(&[2, 2]).bias(),
+        conv("squares of five apart by two", [1, 8, 14, 50], [16, 1, 5, 5]).groups(8).stride(&[2, 2]).pad(&[2, 2]),
+        conv("squares of seven apart", [1, 6, 12, 39], [6, 1, 7, 7]).groups(6).sides(&[(3, 3), (6, 2)]),
+        conv("squares of seven apart by two", [2, 4, 23, 21], [4, 1, 7, 7]).groups(4).stride(&[2, 2]).pad(&[3, 3]),
+        conv("squares apart, circular", [1, 5, 10, 12], [5, 1, 3, 3]).groups(5).pad(&[1, 1]).border(Border::Circular),
+        conv("squares apart, beyond the image", [1, 7, 4, 3], [7, 1, 3, 3]).groups(7).sides(&[(2, 9), (1, 20)]),
+        Case::new("squares apart: volume", &[1, 6, 3, 8, 9], &[6, 1, 1, 3, 3]).groups(6).pad(&[0, 1, 1]),
+        Case::new("squares apart: every other plane", &[1, 6, 5, 8, 9], &[6, 1, 1, 3, 3])
+            .groups(6)
+            .stride(&[2, 2, 2])
+            .pad(&[1, 1, 1]),
         Case::new("channels apart: line", &[2, 20, 70], &[20, 1, 5]).groups(20).pad(&[2]),
         transpose("depthwise, transposed", [1, 4, 3, 3], [4, 1, 3, 3]).groups(4).stride(&[2, 2]).pad(&[1, 1]),
         transpose("depthwise with multiplier, transposed", [2, 3, 3, 2], [3, 2, 2, 3]).groups(3).stride(&[3, 2]),

@@ -10,6 +10,8 @@ fn cases() -> Vec<Case> {
     vec![
         Case::new("plain", &[2, 3, 9, 8], &[5, 3, 3, 3]).pad(&[1, 1]).bias(),
         Case::new("strided and dilated", &[1, 4, 11, 13], &[6, 2, 3, 2]).groups(2).stride(&[2, 3]).dilation(&[2, 1]),
+        Case::new("squares apart", &[1, 6, 5, 7], &[6, 1, 3, 3]).groups(6).pad(&[1, 1]),
+        Case::new("squares apart by two", &[1, 6, 9, 20], &[6, 1, 5, 5]).groups(6).stride(&[2, 2]).pad(&[2, 2]),
         Case::new("pointwise", &[2, 17, 5, 7], &[9, 17, 1, 1]),
         Case::new("reflect", &[1, 2, 6, 7], &[3, 2, 3, 3]).pad(&[2, 1]).border(crate::common::oracle::Border::Reflect),
         Case::transposed("transposed", &[1, 3, 5, 6], &[3, 4, 3, 3]).stride(&[2, 2]),

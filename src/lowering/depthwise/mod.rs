@@ -1,12 +1,13 @@
 //! One input channel a group: each output is a short sum over one channel, taken along rows.
 //!
-//! There is nothing to multiply as matrices. A few channels are copied, padded, into a slab in which
-//! neighbouring windows read neighbouring cells; then a tile of some rows by some columns of outputs stays in
-//! registers while all kernel cells are added to it.
+//! There is nothing to multiply as matrices. Square kernels read rows of the image where they are. For others a few
+//! channels are copied, padded, into a slab in which neighbouring windows read neighbouring cells; then a tile of some
+//! rows by some columns of outputs stays in registers while all kernel cells are added to it.
 
 mod cells;
 mod channels;
 mod grad;
+mod rows;
 mod square;
 mod sums;
 mod tiles;
@@ -14,8 +15,11 @@ mod tiles;
 pub(crate) use channels::{Channels, has_input_grad};
 pub(super) use grad::weight_grad;
 pub(crate) use grad::{GradLayout, has_grad};
+pub(crate) use rows::Rows;
 
-use ndarray::{ArrayView2, ArrayView5, ArrayViewMut2, ArrayViewMut3, Axis, s};
+use std::ops::Range;
+
+use ndarray::{ArrayView2, ArrayView5, ArrayViewMut1, ArrayViewMut2, ArrayViewMut3, Axis, s};
 
 use self::cells::Cells;
 pub(crate) use self::square::is_square;
@@ -34,9 +38,6 @@ const SLAB_BYTES: usize = 16 << 10;
 
 /// Outputs of a task, about: enough that handing them out costs nothing.
 const TASK_OUTPUTS: usize = 32 << 10;
-
-/// Outputs of a row from which 3×3 kernels of stride 1 are faster along rows than with channels on the lanes.
-const LONG_ROW: usize = 20;
 
 /// Columns of the widest tile; the slab has so many cells after its last, since tiles are read whole.
 const MAX_COLUMNS: usize = 32;
@@ -65,7 +66,7 @@ pub(crate) fn applies(geometry: &ConvGeometry) -> bool {
 
 /// Whether channels lie on the vector lanes: where there are enough of them, and rows are not faster.
 pub(crate) fn has_lanes(geometry: &ConvGeometry) -> bool {
-    Cells::applies(geometry) && (!is_square(geometry) || geometry.axes[2].output <= LONG_ROW)
+    Cells::applies(geometry) && !is_square(geometry)
 }
 
 impl Layout {
@@ -154,25 +155,29 @@ fn convolve<T: Element>(
     let outs = geometry.group_out_channels();
     let windows = (region.first[0] * oh + region.first[1]) * ow..;
     let windows = windows.start..windows.start + region.count[1] * ow;
-    let (is_square, pitch) = (is_square(geometry), layout.slab.row_start(0, 1));
-    for (number, mut channel) in output.rows_mut().into_iter().enumerate() {
+    let pitch = layout.slab.row_start(0, 1);
+    for (number, channel) in output.rows_mut().into_iter().enumerate() {
         let source = Source {
             cells: &slab[number / outs * layout.slab.channel_len..],
             offsets: &layout.slab.offsets[..taps],
             pitch,
             weights: &weights[number * taps..(number + 1) * taps],
         };
-        let compute = |output: &mut [T]| match is_square {
-            true => square::convolve(source, output, ow),
-            false => tiles::convolve(source, output, ow),
-        };
-        match channel.as_slice_mut() {
-            Some(channel) => compute(&mut channel[windows.clone()]),
-            None => {
-                let line = &mut line[..windows.len()];
-                compute(line);
-                channel.slice_mut(s![windows.clone()]).iter_mut().zip(&*line).for_each(|(to, &sum)| *to = sum);
-            }
-        }
+        write_windows(channel, windows.clone(), line, |output| tiles::convolve(source, output, ow));
     }
+}
+
+/// Lets `compute` write some windows of a channel, through `line` if they do not lie side by side.
+fn write_windows<T: Element>(
+    mut channel: ArrayViewMut1<'_, T>,
+    windows: Range<usize>,
+    line: &mut [T],
+    compute: impl FnOnce(&mut [T]),
+) {
+    if let Some(channel) = channel.as_slice_mut() {
+        return compute(&mut channel[windows]);
+    }
+    let line = &mut line[..windows.len()];
+    compute(line);
+    channel.slice_mut(s![windows]).iter_mut().zip(&*line).for_each(|(to, &sum)| *to = sum);
 }

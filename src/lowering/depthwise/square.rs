@@ -1,142 +1,284 @@
-//! Kernels of 3×3 cells that move by one: loops over rows of outputs with all sums in registers.
+//! Square kernels of a few cells that move by one or two: loops over rows of cells with all sums in registers.
+//!
+//! Rows are read where they are, in the image itself: what a register holds beyond the ends of a row is masked.
 
 #![allow(
     clippy::needless_range_loop,
     reason = "loops of constant length over arrays become registers, iterators do not"
 )]
 
+use std::ops::Range;
+
 use pulp::{Simd, WithSimd};
 
-use super::tiles::Source;
 use crate::element::Element;
 use crate::geometry::{Axis, ConvGeometry};
-use crate::simd::{arch, narrow_arch};
+use crate::lowering::runs::copy_short;
+use crate::simd::{MOST_LANES, arch, narrow_arch};
 
-/// The side of the kernels that have loops of their own: of larger ones, whose sums and cells do not fit the
-/// registers, tiles are faster.
-const K: usize = 3;
-
-/// Whether a geometry is one that these loops compute.
-pub(crate) fn is_square(geometry: &ConvGeometry) -> bool {
-    let [depth, height, width] = geometry.axes;
-    let fits = |axis: Axis| axis.kernel == K && axis.dilation == 1 && axis.stride == 1;
-    depth.kernel == 1 && fits(height) && fits(width)
-}
-
-/// Computes the outputs `[rows, width]` of one channel.
-pub(super) fn convolve<T: Element>(source: Source<'_, T>, output: &mut [T], width: usize) {
-    let arch = if width * size_of::<T>() <= NARROW_BYTES { narrow_arch() } else { arch() };
-    arch.dispatch(Plane { source, output, width });
-}
+/// Cells that are read at once, from the first of a window on, at most.
+pub(super) const MOST_READ: usize = 2 * MOST_LANES + 7;
 
 /// Rows of outputs no longer than this fit the registers of half the width.
 const NARROW_BYTES: usize = 32;
 
-struct Plane<'a, T> {
-    source: Source<'a, T>,
-    output: &'a mut [T],
-    width: usize,
+/// Whether a geometry is one that these loops compute.
+pub(crate) fn is_square(geometry: &ConvGeometry) -> bool {
+    let [depth, height, width] = geometry.axes;
+    let fits = |axis: Axis| {
+        axis.kernel == height.kernel
+            && axis.stride == height.stride
+            && axis.dilation == 1
+            && axis.pad_before < axis.kernel
+    };
+    let is_known = matches!((height.kernel, height.stride), (3 | 5 | 7, 1) | (3 | 5 | 7, 2));
+    depth.kernel == 1 && is_known && fits(height) && fits(width)
 }
 
-impl<T: Element> WithSimd for Plane<'_, T> {
+/// The cells of channels, by rows and columns of the padded image.
+#[derive(Clone, Copy)]
+pub(super) struct Planes<'a, T> {
+    pub cells: &'a [T],
+    /// Where the first padded cell of the first channel would be; it may lie before the slice.
+    pub origin: usize,
+    /// Cells from one channel, and from one row, to the next.
+    pub channel_len: usize,
+    pub pitch: usize,
+    /// The rows and columns that are in the slice. All others are zeros.
+    pub inside: [Inside; 2],
+}
+
+/// Cells of an axis from `start` on, to before `end`.
+#[derive(Clone, Copy)]
+pub(super) struct Inside {
+    pub start: usize,
+    pub end: usize,
+}
+
+/// Some rows of outputs of some channels.
+pub(super) struct Square<'a, T> {
+    pub planes: Planes<'a, T>,
+    pub side: usize,
+    pub stride: usize,
+    /// `[channels, side, side]`.
+    pub weights: &'a [T],
+    /// Channels of the output that read one of the input.
+    pub outs: usize,
+    /// The first of the rows, how many there are, and outputs of each.
+    pub row: usize,
+    pub rows: usize,
+    pub width: usize,
+    /// `[channels, rows, width]`, or more rows, of which the others are left as they are.
+    pub output: &'a mut [T],
+    pub output_len: usize,
+}
+
+impl<T: Element> Square<'_, T> {
+    pub fn compute(self) {
+        let arch = if self.width * size_of::<T>() <= NARROW_BYTES { narrow_arch() } else { arch() };
+        arch.dispatch(self);
+    }
+}
+
+impl<T: Element> WithSimd for Square<'_, T> {
     type Output = ();
 
-    /// Two registers of outputs side by side, since each addition to one sum waits for the last.
     #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
-        let weights = self.weights(simd);
-        let lanes = T::lanes::<S>();
-        let mut column = 0;
-        while column < self.width {
-            column += match self.width - column > lanes {
-                true => self.rolling::<S, 2>(simd, &weights, column),
-                false => self.rolling::<S, 1>(simd, &weights, column),
-            };
+    fn with_simd<S: Simd>(self, simd: S) {
+        match (self.side, self.stride) {
+            (3, 1) => self.columns::<S, 3, 1>(simd),
+            (3, _) => self.columns::<S, 3, 2>(simd),
+            (5, 1) => self.columns::<S, 5, 1>(simd),
+            (5, _) => self.columns::<S, 5, 2>(simd),
+            (_, 1) => self.columns::<S, 7, 1>(simd),
+            (_, _) => self.columns::<S, 7, 2>(simd),
         }
     }
 }
 
-impl<T: Element> Plane<'_, T> {
-    /// All rows of `BLOCKS` registers of columns, from `column` on; returns how many columns they have. Each row of
-    /// cells is read once, and added to the sums of all rows of outputs that it belongs to.
+impl<T: Element> Square<'_, T> {
+    /// All columns, two registers of them side by side, since each addition to one sum waits for the last. The last
+    /// register begins so early that its outputs end with the row; if the row is shorter than a register, what is
+    /// written beyond it belongs to the next row or channel, which is written later.
     #[inline(always)]
-    fn rolling<S: Simd, const BLOCKS: usize>(
+    fn columns<S: Simd, const K: usize, const STRIDE: usize>(mut self, simd: S) {
+        let lanes = T::lanes::<S>();
+        let last = self.width.saturating_sub(lanes);
+        let mut column = 0;
+        while column < self.width {
+            let columns = [column.min(last), (column + lanes).min(last)];
+            if columns[0] == columns[1] {
+                self.strip::<S, K, STRIDE, 1, true>(simd, [columns[0]]);
+            } else if self.is_inside::<S, K, STRIDE>(columns) {
+                self.strip::<S, K, STRIDE, 2, false>(simd, columns);
+            } else {
+                self.strip::<S, K, STRIDE, 2, true>(simd, columns);
+            }
+            column += 2 * lanes;
+        }
+    }
+
+    /// Whether windows from these columns on read no columns outside the image.
+    #[inline(always)]
+    fn is_inside<S: Simd, const K: usize, const STRIDE: usize>(&self, [first, last]: [usize; 2]) -> bool {
+        let Inside { start, end } = self.planes.inside[1];
+        first * STRIDE >= start && (last + T::lanes::<S>() - 1) * STRIDE + K <= end
+    }
+
+    /// The registers that begin with the given columns, of all channels.
+    #[inline(always)]
+    fn strip<S: Simd, const K: usize, const STRIDE: usize, const BLOCKS: usize, const IS_EDGE: bool>(
         &mut self,
         simd: S,
-        weights: &[[T::Vector<S>; K]; K],
-        column: usize,
-    ) -> usize {
-        let Source { cells, offsets, pitch, .. } = self.source;
-        let lanes = T::lanes::<S>();
-        let columns = column..(column + BLOCKS * lanes).min(self.width);
-        let places: [usize; K] = std::array::from_fn(|j| offsets[j] + column);
-        // Entry `i` has the first `i` rows of the kernel.
-        let mut sums = [[T::splat(simd, T::zero()); BLOCKS]; K];
-        for row in 0..K - 1 {
-            add_line(simd, weights, &cells[row * pitch..], places, &mut sums);
+        columns: [usize; BLOCKS],
+    ) {
+        let masks = self.masks::<S, K, STRIDE, BLOCKS>(simd, columns);
+        let rows_len = self.rows * self.width;
+        for channel in 0..self.weights.len() / (K * K) {
+            let start = channel * self.output_len;
+            // Rows that are left as they are begin where the others end.
+            let end = if rows_len == self.output_len { self.output.len() } else { start + rows_len };
+            let strip = Strip {
+                planes: self.planes,
+                origin: self.planes.origin.wrapping_add(channel / self.outs * self.planes.channel_len),
+                columns,
+                weights: kernel::<S, T, K>(simd, &self.weights[channel * K * K..]),
+                masks,
+            };
+            strip.compute::<STRIDE, IS_EDGE>(
+                simd,
+                (self.row..self.row + self.rows, self.width),
+                &mut self.output[start..end],
+            );
         }
-        for (row, output) in self.output.chunks_exact_mut(self.width).enumerate() {
-            let done = add_line(simd, weights, &cells[(row + K - 1) * pitch..], places, &mut sums);
-            let output = &mut output[columns.clone()];
-            match BLOCKS {
-                1 => T::store(simd, done[0], output),
-                _ => {
-                    let (first, rest) = output.split_at_mut(lanes);
-                    T::store(simd, done[0], first);
-                    T::store(simd, done[BLOCKS - 1], rest);
+    }
+
+    /// The lanes of each column of the kernel that are inside the image.
+    #[inline(always)]
+    fn masks<S: Simd, const K: usize, const STRIDE: usize, const BLOCKS: usize>(
+        &self,
+        simd: S,
+        columns: [usize; BLOCKS],
+    ) -> [[T::Mask<S>; K]; BLOCKS] {
+        let Inside { start, end } = self.planes.inside[1];
+        let mut masks = [[T::between(simd, 0, 0); K]; BLOCKS];
+        for block in 0..BLOCKS {
+            for j in 0..K {
+                let first = columns[block] * STRIDE + j;
+                let lane = |end: usize| end.saturating_sub(first).div_ceil(STRIDE);
+                masks[block][j] = T::between(simd, lane(start), lane(end));
+            }
+        }
+        masks
+    }
+}
+
+#[inline(always)]
+fn kernel<S: Simd, T: Element, const K: usize>(simd: S, weights: &[T]) -> [[T::Vector<S>; K]; K] {
+    let weights = &weights[..K * K];
+    let mut kernel = [[T::splat(simd, T::zero()); K]; K];
+    for i in 0..K {
+        for j in 0..K {
+            kernel[i][j] = T::splat(simd, weights[i * K + j]);
+        }
+    }
+    kernel
+}
+
+/// Registers of outputs of one channel that begin with some columns.
+struct Strip<'a, T: Element, S: Simd, const K: usize, const BLOCKS: usize> {
+    planes: Planes<'a, T>,
+    /// That of this channel.
+    origin: usize,
+    columns: [usize; BLOCKS],
+    weights: [[T::Vector<S>; K]; K],
+    masks: [[T::Mask<S>; K]; BLOCKS],
+}
+
+impl<T: Element, S: Simd, const K: usize, const BLOCKS: usize> Strip<'_, T, S, K, BLOCKS> {
+    /// A row of cells is read once, and added to the sums of all rows of outputs that it belongs to.
+    #[inline(always)]
+    fn compute<const STRIDE: usize, const IS_EDGE: bool>(
+        &self,
+        simd: S,
+        (rows, width): (Range<usize>, usize),
+        output: &mut [T],
+    ) {
+        // Rows of outputs that a row of cells belongs to; entry `i` of the sums has the first `i` steps of them.
+        let active = K.div_ceil(STRIDE);
+        let zero = [T::splat(simd, T::zero()); BLOCKS];
+        let mut sums = [zero; K];
+        for row in 0..rows.len() + active - 1 {
+            let line = (rows.start + row) * STRIDE;
+            self.add::<STRIDE, 0, IS_EDGE>(simd, line, &mut sums);
+            if STRIDE > 1 {
+                self.add::<STRIDE, 1, IS_EDGE>(simd, line + 1, &mut sums);
+            }
+            if row + 1 >= active {
+                let output = &mut output[(row + 1 - active) * width..];
+                for block in 0..BLOCKS {
+                    put::<S, T>(simd, sums[active - 1][block], &mut output[self.columns[block]..]);
+                }
+            }
+            for i in (1..active).rev() {
+                sums[i] = sums[i - 1];
+            }
+            sums[0] = zero;
+        }
+    }
+
+    /// Adds a row of cells, if it is inside the image, as row `STEP` of the kernel, and every `STRIDE`-th after that.
+    #[inline(always)]
+    fn add<const STRIDE: usize, const STEP: usize, const IS_EDGE: bool>(
+        &self,
+        simd: S,
+        row: usize,
+        sums: &mut [[T::Vector<S>; BLOCKS]; K],
+    ) {
+        let Planes { cells, pitch, inside: [inside, _], .. } = self.planes;
+        if row < inside.start || row >= inside.end {
+            return;
+        }
+        let row = self.origin.wrapping_add(row * pitch);
+        let mut lines = [&cells[..0]; BLOCKS];
+        for block in 0..BLOCKS {
+            let start = row.wrapping_add(self.columns[block] * STRIDE);
+            lines[block] = &cells[start..][..STRIDE * T::lanes::<S>() + K - 1];
+        }
+        let mut odd = [T::splat(simd, T::zero()); BLOCKS];
+        for j in 0..K {
+            // What neighbouring windows read for this column of the kernel.
+            let mut taps = odd;
+            for block in 0..BLOCKS {
+                if STRIDE == 1 {
+                    taps[block] = T::load(simd, &lines[block][j..]);
+                } else if j.is_multiple_of(2) {
+                    [taps[block], odd[block]] = T::split(simd, &lines[block][j..]);
+                }
+                if IS_EDGE {
+                    taps[block] = T::keep(simd, self.masks[block][j], taps[block]);
+                }
+            }
+            for i in 0..K {
+                if i % STRIDE == STEP {
+                    for block in 0..BLOCKS {
+                        let sum = &mut sums[i / STRIDE][block];
+                        *sum = T::fused(simd, self.weights[i][j], taps[block], *sum);
+                    }
                 }
             }
         }
-        BLOCKS * lanes
-    }
-
-    #[inline(always)]
-    fn weights<S: Simd>(&self, simd: S) -> [[T::Vector<S>; K]; K] {
-        let weights = &self.source.weights[..K * K];
-        std::array::from_fn(|i| std::array::from_fn(|j| T::splat(simd, weights[i * K + j])))
     }
 }
 
-/// Adds a row of cells to the sums of the rows of outputs that it belongs to, and returns the sums that are complete.
+/// Writes a register, or as much of it as there is room for.
 #[inline(always)]
-fn add_line<S: Simd, T: Element, const BLOCKS: usize>(
-    simd: S,
-    weights: &[[T::Vector<S>; K]; K],
-    line: &[T],
-    places: [usize; K],
-    sums: &mut [[T::Vector<S>; BLOCKS]; K],
-) -> [T::Vector<S>; BLOCKS] {
-    let zero = [T::splat(simd, T::zero()); BLOCKS];
-    let cells = load_line::<S, T, BLOCKS>(simd, line, places);
-    let mut next = [zero; K];
-    let mut done = zero;
-    for i in 0..K {
-        let mut sum = sums[i];
-        for j in 0..K {
-            for block in 0..BLOCKS {
-                sum[block] = T::fused(simd, weights[i][j], cells[j][block], sum[block]);
-            }
-        }
-        if i + 1 < K {
-            next[i + 1] = sum;
-        } else {
-            done = sum;
-        }
+fn put<S: Simd, T: Element>(simd: S, vector: T::Vector<S>, output: &mut [T]) {
+    if output.len() >= T::lanes::<S>() {
+        return T::put(simd, vector, output);
     }
-    *sums = next;
-    done
-}
-
-/// `BLOCKS` registers of a row of cells for each column of the kernel.
-#[inline(always)]
-fn load_line<S: Simd, T: Element, const BLOCKS: usize>(
-    simd: S,
-    line: &[T],
-    places: [usize; K],
-) -> [[T::Vector<S>; BLOCKS]; K] {
-    let lanes = T::lanes::<S>();
-    std::array::from_fn(|j| {
-        let line = &line[places[j]..][..BLOCKS * lanes];
-        std::array::from_fn(|block| T::load(simd, &line[block * lanes..]))
-    })
+    let mut lanes = [T::zero(); MOST_LANES];
+    T::put(simd, vector, &mut lanes);
+    let count = output.len();
+    copy_short(output, &lanes[..count]);
 }
