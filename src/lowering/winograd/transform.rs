@@ -164,19 +164,21 @@ pub(super) struct Transform<'a, T> {
 }
 
 impl<T: Element> Transform<'_, T> {
-    /// `tile` is that of `self`, a constant where this is called.
+    /// For the tile with the number `TILE` of all, a constant: with any other the loops would not be unrolled.
     #[inline(always)]
-    fn both<S: Simd>(self, simd: S, tile: Tile) {
+    fn both<S: Simd, const TILE: usize>(self, simd: S) {
         match self.direction {
-            Direction::Input => self.run(simd, tile, Direction::Input),
-            Direction::Output => self.run(simd, tile, Direction::Output),
+            Direction::Input => self.run::<S, TILE, true>(simd),
+            Direction::Output => self.run::<S, TILE, false>(simd),
         }
     }
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S, tile: Tile, direction: Direction) {
+    fn run<S: Simd, const TILE: usize, const IS_INPUT: bool>(self, simd: S) {
         let by = Sums { simd, element: PhantomData::<T> };
-        let [rows, columns] = tile.sides();
+        let tile = const { Tile::ALL[TILE] };
+        let direction = if IS_INPUT { Direction::Input } else { Direction::Output };
+        let [rows, columns] = const { Tile::ALL[TILE].sides() };
         let cell = |i: usize, j: usize| i * self.cell_steps[0] + j * self.cell_steps[1];
         let value = |i: usize, j: usize| (i * columns + j) * self.value_step;
         let source = |cells: usize, values: usize, i, j| match direction {
@@ -191,10 +193,8 @@ impl<T: Element> Transform<'_, T> {
             Direction::Input => input_axis(by, tile, values),
             Direction::Output => output_axis(by, tile, values),
         };
-        let [kept_rows, kept_columns] = match direction {
-            Direction::Input => tile.sides(),
-            Direction::Output => tile.outputs(),
-        };
+        let [kept_rows, kept_columns] =
+            const { if IS_INPUT { Tile::ALL[TILE].sides() } else { Tile::ALL[TILE].outputs() } };
         let mut half = [[by.zero(); MAX_SIDE]; MAX_SIDE];
         for (number, &place) in self.places.iter().enumerate() {
             for first in (0..self.channels).step_by(T::lanes::<S>()) {
@@ -227,17 +227,16 @@ impl<T: Element> Transform<'_, T> {
 impl<T: Element> WithSimd for Transform<'_, T> {
     type Output = ();
 
-    /// One call for each case, so that each has its loops unrolled.
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        match self.tile {
-            Tile::F2 => self.both(simd, Tile::F2),
-            Tile::F4 => self.both(simd, Tile::F4),
-            Tile::F2_FIVE => self.both(simd, Tile::F2_FIVE),
-            Tile::F2_HALVING => self.both(simd, Tile::F2_HALVING),
-            Tile::F4_HALVING => self.both(simd, Tile::F4_HALVING),
-            Tile::F2_WIDTH => self.both(simd, Tile::F2_WIDTH),
-            Tile::F4_WIDTH => self.both(simd, Tile::F4_WIDTH),
+        match Tile::ALL.iter().position(|&tile| tile == self.tile) {
+            Some(0) => self.both::<S, 0>(simd),
+            Some(1) => self.both::<S, 1>(simd),
+            Some(2) => self.both::<S, 2>(simd),
+            Some(3) => self.both::<S, 3>(simd),
+            Some(4) => self.both::<S, 4>(simd),
+            Some(5) => self.both::<S, 5>(simd),
+            Some(6) => self.both::<S, 6>(simd),
             _ => unreachable!("Tile::of makes no others"),
         }
     }
