@@ -26,7 +26,6 @@ use super::cells::Cells;
 use super::fold::{fold_input, fold_output};
 use super::image::Image;
 use super::lanes::Lanes;
-use super::panel::pack_panel;
 use super::pieces::{blocks, channel_blocks};
 use super::runs::copy_short;
 use super::scratch::aligned;
@@ -134,11 +133,8 @@ impl<'a, T: Element> Task<'a, '_, T> {
         let (lanes, panel_len) = (kernel.lanes(), self.layout.panel_len);
         for start in (0..windows).step_by(lanes * self.layout.panels) {
             let count = (lanes * self.layout.panels).min(windows - start);
-            for (done, panel) in (0..count).step_by(lanes).zip(panels.chunks_exact_mut(panel_len)) {
-                let first = self.window + start + done;
-                let chunks = cells.chunks(first..first + lanes.min(count - done));
-                pack_panel(panel, lanes, cells.values, places, &chunks);
-            }
+            let first = self.window + start;
+            cells.pack(places, first..first + count, (panels, panel_len));
             match self.layout.lanes {
                 Lanes::Windows => self.multiply_by_windows(panels, (start, count), (rows.clone(), store), sums),
                 Lanes::Channels => self.multiply_by_channels(panels, (start, count), (rows.clone(), store), sums),
