@@ -4,7 +4,8 @@
 //! blocks of rows, which are a few input channels: it copies those, padded, into a slab that stays in
 //! the L2; packs panels of windows from it, by runs of neighbouring cells; and multiplies them by the packed
 //! weights, tile by tile. Few weights stay in the L2 for one panel after the other; many are read once for
-//! as many panels as the L2 holds. (The loops are those of K. Goto, R. van de Geijn, "Anatomy of
+//! as many panels as the L2 holds. In a batch of small maps a task has the windows of several images, and its sums are
+//! kept apart from the output until they are complete. (The loops are those of K. Goto, R. van de Geijn, "Anatomy of
 //! high-performance matrix multiplication", 2008, with the packing of B replaced.)
 
 mod cut;
