@@ -9,6 +9,7 @@ mod cells;
 mod depthwise;
 mod direct;
 mod epilogue;
+mod fold;
 mod fused;
 mod fused_grad;
 mod im2col;
@@ -46,7 +47,7 @@ pub(crate) use packed::packed_geometry;
 pub(crate) use patches::{PatchSink, PatchSource};
 pub(crate) use pieces::{blocks, entries};
 pub(crate) use strassen::BLOCK_BYTES as STRASSEN_BLOCK_BYTES;
-pub(crate) use winograd::Tile;
+pub(crate) use winograd::{Tile, is_folded as is_winograd_folded};
 
 use ndarray::{ArrayView2, ArrayView3, ArrayView4, ArrayView5, ArrayViewMut2, ArrayViewMut3, ArrayViewMut5, s};
 

@@ -20,16 +20,34 @@ struct Chunk {
 /// Lanes of the widest tile of any microkernel, and so the most chunks of a panel's row.
 pub(super) const MAX_LANES: usize = 64;
 
-/// Which cells the windows of a panel read, counted from a kernel cell's offset, in chunks.
-pub(super) struct Chunks {
-    chunks: [Chunk; MAX_LANES],
+/// Rows from the one that is packed to the one that is asked for: inputs of a batch come from memory.
+const ROWS_AHEAD: usize = 32;
+
+/// Which cells the windows of at most so many panels read, counted from a kernel cell's offset, in chunks.
+pub(super) struct Chunks<const PANELS: usize = 1> {
+    chunks: [[Chunk; MAX_LANES]; PANELS],
     count: usize,
+    /// Lanes of a panel, and elements from one to the next beyond them.
+    lanes: usize,
+    gap: usize,
 }
 
 impl Chunks {
     /// `start` tells where the first window of a segment reads.
     pub fn new<T>(segments: impl Iterator<Item = Segment>, start: impl Fn(&Segment) -> usize) -> Self {
-        let mut all = Self { chunks: [Chunk::default(); MAX_LANES], count: 0 };
+        Self::of_panels::<T>(segments, start, (MAX_LANES, MAX_LANES))
+    }
+}
+
+impl<const PANELS: usize> Chunks<PANELS> {
+    /// Of panels of so many lanes, `panel_len` elements apart.
+    pub fn of_panels<T>(
+        segments: impl Iterator<Item = Segment>,
+        start: impl Fn(&Segment) -> usize,
+        (lanes, panel_len): (usize, usize),
+    ) -> Self {
+        let chunks = [[Chunk::default(); MAX_LANES]; PANELS];
+        let mut all = Self { chunks, count: 0, lanes, gap: panel_len - lanes };
         let mut run = Chunk::default();
         for segment in segments {
             let (from, to, len) = (start(&segment), segment.place.start, segment.place.len());
@@ -45,12 +63,15 @@ impl Chunks {
         all
     }
 
-    fn push_run<T>(&mut self, run: Chunk) {
-        let chunk = CHUNK_BYTES / size_of::<T>();
-        for done in (0..run.len).step_by(chunk) {
-            let len = chunk.min(run.len - done);
-            self.chunks[self.count] = Chunk { from: run.from + done, to: run.to + done, len };
+    fn push_run<T>(&mut self, mut run: Chunk) {
+        let most = CHUNK_BYTES / size_of::<T>();
+        while run.len > 0 {
+            let panel = if PANELS == 1 { 0 } else { run.to / self.lanes };
+            let lane = run.to - panel * self.lanes;
+            let len = most.min(run.len).min(self.lanes - lane);
+            self.chunks.as_flattened_mut()[self.count] = Chunk { from: run.from, to: run.to + panel * self.gap, len };
             self.count += 1;
+            run = Chunk { from: run.from + len, to: run.to + len, len: run.len - len };
         }
     }
 }
@@ -63,21 +84,57 @@ pub(super) struct Rows<'a> {
     base: usize,
     /// The largest offset.
     last: usize,
+    /// Whether they are asked for ahead.
+    are_far: bool,
 }
 
 impl<'a> Rows<'a> {
     pub fn new(offsets: &'a [usize], base: usize) -> Self {
         assert!(offsets.iter().all(|&offset| offset >= base), "a kernel cell before its slab");
-        Self { offsets, base, last: offsets.iter().copied().max().unwrap_or(base) - base }
+        Self { offsets, base, last: offsets.iter().copied().max().unwrap_or(base) - base, are_far: false }
+    }
+
+    /// The same of a source that may lie in memory.
+    pub fn far(self) -> Self {
+        Self { are_far: true, ..self }
+    }
+
+    /// Where the row lies in the source that is asked for while another is packed.
+    #[inline(always)]
+    fn ahead(&self, row: usize) -> usize {
+        self.offsets[(row + ROWS_AHEAD).min(self.offsets.len() - 1)] - self.base
     }
 }
 
-/// Writes the panel `[rows, lanes]`: row `k` holds the cells of all chunks at the offset of kernel cell `k`.
+/// Asks for cells that will be read soon, so that they are in the cache by then.
+pub(super) fn ask_for<T>(cells: &[T]) {
+    cells.chunks(CHUNK_BYTES / size_of::<T>()).for_each(|line| ask_for_line(line.as_ptr()));
+}
+
+#[inline(always)]
+fn ask_for_line<T>(cell: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        // SAFETY: it is a hint, which may be given of any address; every such processor knows it.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(cell.cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = cell;
+}
+
+/// Writes the panel `[rows, lanes]`, or several: row `k` holds the cells of all chunks at the offset of kernel cell `k`.
 ///
 /// Chunks are copied whole; what one writes beyond its cells is overwritten by the next chunk or row, or
 /// lies in the slack after the panel. Near the end of the source they are copied by the cell.
-pub(super) fn pack_panel<T: Element>(panel: &mut [T], lanes: usize, source: &[T], rows: Rows<'_>, chunks: &Chunks) {
-    let list = &chunks.chunks[..chunks.count];
+pub(super) fn pack_panel<T: Element, const PANELS: usize>(
+    panel: &mut [T],
+    lanes: usize,
+    source: &[T],
+    rows: Rows<'_>,
+    chunks: &Chunks<PANELS>,
+) {
+    let list = &chunks.chunks.as_flattened()[..chunks.count];
     let size = CHUNK_BYTES / size_of::<T>();
     let end = |place: fn(&Chunk) -> usize| list.iter().map(place).max().unwrap_or(0) + size;
     let panel_end = rows.offsets.len().saturating_sub(1) * lanes + end(|chunk| chunk.to);
@@ -99,7 +156,7 @@ pub(super) fn pack_panel<T: Element>(panel: &mut [T], lanes: usize, source: &[T]
                 return pack_avx(panel, lanes, source, rows, list);
             }
         }
-        pack(panel, lanes, source, rows, list);
+        pack_rows(panel, lanes, source, rows, list);
     }
 }
 
@@ -116,37 +173,55 @@ fn pack_cells<T: Element>(panel: &mut [T], lanes: usize, source: &[T], rows: Row
 #[target_feature(enable = "avx512f")]
 unsafe fn pack_avx512<T>(panel: *mut T, lanes: usize, source: *const T, rows: Rows<'_>, chunks: &[Chunk]) {
     // SAFETY: the caller's obligations are the same.
-    unsafe { pack(panel, lanes, source, rows, chunks) }
+    unsafe { pack_rows(panel, lanes, source, rows, chunks) }
 }
 
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 #[target_feature(enable = "avx")]
 unsafe fn pack_avx<T>(panel: *mut T, lanes: usize, source: *const T, rows: Rows<'_>, chunks: &[Chunk]) {
     // SAFETY: the caller's obligations are the same.
-    unsafe { pack(panel, lanes, source, rows, chunks) }
+    unsafe { pack_rows(panel, lanes, source, rows, chunks) }
 }
 
-/// Inlined into a function of each instruction set, where the chunks become its widest moves. The usual
-/// numbers of chunks have loops of their own, with all places in registers.
+/// Inlined into a function of each instruction set, where the chunks become its widest moves.
 ///
 /// # Safety
 /// Every chunk at every offset must lie inside the source, and its place inside the panel.
 #[inline(always)]
-unsafe fn pack<T>(panel: *mut T, lanes: usize, source: *const T, rows: Rows<'_>, chunks: &[Chunk]) {
+unsafe fn pack_rows<T>(panel: *mut T, lanes: usize, source: *const T, rows: Rows<'_>, chunks: &[Chunk]) {
+    // SAFETY: the caller's obligations are the same.
+    unsafe {
+        match rows.are_far {
+            true => pack::<T, true>(panel, lanes, source, rows, chunks),
+            false => pack::<T, false>(panel, lanes, source, rows, chunks),
+        }
+    }
+}
+
+/// The usual numbers of chunks have loops of their own, with all places in registers.
+///
+/// # Safety
+/// As [`pack_rows`].
+#[inline(always)]
+unsafe fn pack<T, const FAR: bool>(panel: *mut T, lanes: usize, source: *const T, rows: Rows<'_>, chunks: &[Chunk]) {
     // SAFETY: the caller's obligations are the same.
     unsafe {
         match chunks.len() {
-            1 => pack_fixed::<T, 1>(panel, lanes, source, rows, chunks),
-            2 => pack_fixed::<T, 2>(panel, lanes, source, rows, chunks),
-            3 => pack_fixed::<T, 3>(panel, lanes, source, rows, chunks),
-            4 => pack_fixed::<T, 4>(panel, lanes, source, rows, chunks),
-            5 => pack_fixed::<T, 5>(panel, lanes, source, rows, chunks),
-            6 => pack_fixed::<T, 6>(panel, lanes, source, rows, chunks),
-            7 => pack_fixed::<T, 7>(panel, lanes, source, rows, chunks),
+            1 => pack_fixed::<T, FAR, 1>(panel, lanes, source, rows, chunks),
+            2 => pack_fixed::<T, FAR, 2>(panel, lanes, source, rows, chunks),
+            3 => pack_fixed::<T, FAR, 3>(panel, lanes, source, rows, chunks),
+            4 => pack_fixed::<T, FAR, 4>(panel, lanes, source, rows, chunks),
+            5 => pack_fixed::<T, FAR, 5>(panel, lanes, source, rows, chunks),
+            6 => pack_fixed::<T, FAR, 6>(panel, lanes, source, rows, chunks),
+            7 => pack_fixed::<T, FAR, 7>(panel, lanes, source, rows, chunks),
             _ => {
                 for (row, &offset) in rows.offsets.iter().enumerate() {
                     let (from, to) = (source.add(offset - rows.base), panel.add(row * lanes));
+                    let ahead = source.add(if FAR { rows.ahead(row) } else { 0 });
                     for chunk in chunks {
+                        if FAR {
+                            ask_for_line(ahead.add(chunk.from));
+                        }
                         copy_chunk(from.add(chunk.from), to.add(chunk.to));
                     }
                 }
@@ -156,9 +231,9 @@ unsafe fn pack<T>(panel: *mut T, lanes: usize, source: *const T, rows: Rows<'_>,
 }
 
 /// # Safety
-/// As [`pack`], and there are `N` chunks.
+/// As [`pack_rows`], and there are `N` chunks.
 #[inline(always)]
-unsafe fn pack_fixed<T, const N: usize>(
+unsafe fn pack_fixed<T, const FAR: bool, const N: usize>(
     panel: *mut T,
     lanes: usize,
     source: *const T,
@@ -170,7 +245,11 @@ unsafe fn pack_fixed<T, const N: usize>(
         // SAFETY: the caller's obligations are the same.
         unsafe {
             let (cells, out) = (source.add(offset - rows.base), panel.add(row * lanes));
+            let ahead = source.add(if FAR { rows.ahead(row) } else { 0 });
             for (from, to) in places {
+                if FAR {
+                    ask_for_line(ahead.add(from));
+                }
                 copy_chunk(cells.add(from), out.add(to));
             }
         }

@@ -39,9 +39,19 @@ impl Slab {
 
     /// The image itself, if windows can be read from it: nothing is padded and neighbours are neighbours.
     pub fn whole(geometry: &ConvGeometry, channels: usize) -> Option<Self> {
+        let [depth, height, width] = geometry.axes.map(|axis| axis.input);
+        Self::as_it_lies(geometry, [depth * height * width, height * width], channels)
+    }
+
+    /// The same for the images of a batch, which are the planes of `geometry`.
+    pub fn whole_batch(geometry: &ConvGeometry, channels: usize) -> Option<Self> {
+        let [_, height, width] = geometry.axes.map(|axis| axis.input);
+        Self::as_it_lies(geometry, [height * width, geometry.in_channels * height * width], channels)
+    }
+
+    fn as_it_lies(geometry: &ConvGeometry, lens: [usize; 2], channels: usize) -> Option<Self> {
         let [d, h, w] = geometry.axes;
-        let plane_len = h.input * w.input;
-        let (dims, lens) = ([d.input, h.input, 1, w.input], [d.input * plane_len, plane_len]);
+        let dims = [d.input, h.input, 1, w.input];
         Self::is_whole(geometry).then(|| Self::of(geometry, dims, lens, [d.stride, h.stride], channels))
     }
 

@@ -4,7 +4,7 @@
 //! 50 multiply-adds a nanosecond; `docs/performance.md` has the figures.
 
 use crate::geometry::ConvGeometry;
-use crate::lowering::{Algorithm, STRASSEN_BLOCK_BYTES, Tile};
+use crate::lowering::{Algorithm, STRASSEN_BLOCK_BYTES, Tile, is_winograd_folded};
 
 /// Share of its time that `Fused` spends in the microkernel.
 const FUSED_SHARE: f64 = 0.85;
@@ -66,7 +66,11 @@ pub(super) fn cost(geometry: &ConvGeometry, algorithm: Algorithm, size: usize) -
             let block = (BLOCK_BYTES / (values * (whole_ins + BLOCK_CHANNELS) * size as f64)).clamp(1.0, BLOCK_TILES);
             let bytes = values * ins * outs * size as f64;
             let byte = if bytes > FAR_WEIGHT_BYTES { FAR_WEIGHT_BYTE } else { WEIGHT_BYTE };
-            images * (products + transforms + bytes * byte * (tiles / block).ceil())
+            let reads = match is_winograd_folded(g, tile) {
+                true => g.groups as f64 * (g.batch as f64 * tiles / block).ceil(),
+                false => images * (tiles / block).ceil(),
+            };
+            images * (products + transforms) + bytes * byte * reads
         }
     }
 }

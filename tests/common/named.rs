@@ -5,7 +5,7 @@ use super::oracle::Border;
 
 /// Every named case; small, so that all combinations of everything else can be tried on each.
 pub fn all() -> Vec<Case> {
-    [convolutions(), borders(), groups(), other_ranks(), transposed()].concat()
+    [convolutions(), batches(), borders(), groups(), other_ranks(), transposed()].concat()
 }
 
 fn conv(name: &str, input: [usize; 4], weight: [usize; 4]) -> Case {
@@ -62,6 +62,29 @@ fn convolutions() -> Vec<Case> {
         conv("three taps by two, one output", [1, 3, 3, 4], [5, 3, 3, 3]).stride(&[2, 2]),
         conv("five taps", [2, 17, 9, 12], [18, 17, 5, 5]).sides(&[(2, 1), (0, 3)]).bias(),
         conv("five taps, groups", [1, 6, 7, 5], [8, 3, 5, 5]).groups(2).pad(&[2, 2]),
+    ]
+}
+
+/// Batches of small maps, whose images are taken together.
+fn batches() -> Vec<Case> {
+    vec![
+        conv("three images", [3, 7, 7, 7], [19, 7, 3, 3]).pad(&[1, 1]).bias(),
+        conv("five images, pointwise", [5, 9, 7, 7], [14, 9, 1, 1]).bias(),
+        conv("nine images by two", [9, 3, 13, 9], [5, 3, 3, 3]).stride(&[2, 2]).pad(&[1, 1]),
+        conv("two images, groups", [2, 12, 6, 5], [18, 6, 2, 3]).groups(2).sides(&[(1, 0), (0, 2)]),
+        conv("nine images of one window", [9, 4, 3, 3], [20, 4, 3, 3]).bias(),
+        conv("five images, long sums", [5, 45, 4, 5], [7, 45, 3, 3]).pad(&[1, 1]),
+        conv("three images, dilation, reflect", [3, 2, 7, 6], [4, 2, 3, 3])
+            .dilation(&[2, 1])
+            .sides(&[(1, 2), (2, 1)])
+            .border(Border::Reflect)
+            .bias(),
+        conv("nine images, five taps", [9, 3, 5, 6], [4, 3, 5, 5]).pad(&[2, 2]),
+        Case::new("five images: line, one output a group", &[5, 6, 17], &[3, 2, 4])
+            .groups(3)
+            .stride(&[2])
+            .dilation(&[2]),
+        transpose("five images, transposed", [5, 6, 4, 5], [6, 7, 3, 3]).pad(&[1, 1]).bias(),
     ]
 }
 

@@ -86,6 +86,9 @@ fn sizes_that_leave_tails_of_every_kind_need_no_more_workspace_than_plans_say() 
     let cases = [
         Case::new("7 × 7", &[1, 19, 7, 7], &[37, 19, 3, 3]).pad(&[1, 1]),
         Case::new("14 × 14", &[1, 10, 14, 14], &[23, 10, 3, 3]).pad(&[1, 1]).bias(),
+        Case::new("four of 7 × 7", &[4, 19, 7, 7], &[37, 19, 3, 3]).pad(&[1, 1]).bias(),
+        Case::new("nine of 5 × 6", &[9, 10, 5, 6], &[70, 10, 1, 1]),
+        Case::new("seven of 2 × 1", &[7, 10, 4, 3], &[70, 5, 3, 3]).groups(2),
         Case::new("6 × 60", &[1, 9, 6, 60], &[13, 9, 3, 3]).pad(&[1, 1]),
         Case::new("17 × 15", &[1, 9, 17, 15], &[7, 9, 1, 1]),
         Case::new("stride 2", &[1, 5, 31, 29], &[18, 5, 3, 3]).stride(&[2, 2]).pad(&[1, 1]),

@@ -13,6 +13,9 @@ fn cases() -> Vec<Case> {
     vec![
         Case::new("one image", &[1, 16, 28, 27], &[24, 16, 3, 3]).pad(&[1, 1]).bias(),
         Case::new("many images", &[9, 5, 14, 13], &[11, 5, 3, 3]).stride(&[2, 1]).bias(),
+        Case::new("small maps", &[8, 70, 7, 7], &[150, 70, 3, 3]).pad(&[1, 1]).bias(),
+        Case::new("small maps, pointwise", &[5, 33, 7, 7], &[270, 33, 1, 1]),
+        Case::new("small maps by two", &[9, 20, 9, 11], &[30, 10, 3, 3]).groups(2).stride(&[2, 2]).pad(&[1, 1]),
         Case::new("one image, pointwise", &[1, 48, 20, 19], &[80, 48, 1, 1]),
         Case::new("more channels than cells", &[1, 96, 3, 3], &[130, 96, 3, 3]).pad(&[1, 1]),
         Case::new("grouped", &[2, 12, 15, 16], &[18, 4, 3, 3]).groups(3).pad(&[2, 1]).dilation(&[2, 1]),

@@ -4,9 +4,11 @@
 //! blocks of rows, which are a few input channels: it copies those, padded, into a slab that stays in
 //! the L2; packs panels of windows from it, by runs of neighbouring cells; and multiplies them by the packed
 //! weights, tile by tile. Few weights stay in the L2 for one panel after the other; many are read once for
-//! as many panels as the L2 holds. (The loops are those of K. Goto, R. van de Geijn, "Anatomy of
+//! as many panels as the L2 holds. In a batch of small maps a task has the windows of several images, and its sums are
+//! kept apart from the output until they are complete. (The loops are those of K. Goto, R. van de Geijn, "Anatomy of
 //! high-performance matrix multiplication", 2008, with the packing of B replaced.)
 
+mod cut;
 mod layout;
 mod phases;
 mod weights;
@@ -22,10 +24,11 @@ use ndarray::{ArrayView5, ArrayViewMut2, ArrayViewMut3, Axis, s};
 use self::weights::Tiles;
 use super::Epilogue;
 use super::cells::Cells;
+use super::fold::{fold_input, fold_output};
 use super::image::Image;
 use super::lanes::Lanes;
-use super::panel::pack_panel;
 use super::pieces::{blocks, channel_blocks};
+use super::runs::copy_short;
 use super::scratch::aligned;
 use super::slab::Region;
 use super::tile::multiply_tile;
@@ -44,7 +47,11 @@ pub(super) fn forward<T: Element>(
     epilogue: Epilogue<'_, T>,
     (output, workspace): (ArrayViewMut3<'_, T>, &mut [T]),
 ) {
-    let g = geometry;
+    let (g, input) = match &layout.folded {
+        Some(folded) => (folded, fold_input(input)),
+        None => (geometry, input),
+    };
+    let output = fold_output(output, layout.folded.is_some());
     let [od, oh, ow] = g.axes.map(|axis| axis.output);
     let outs = g.group_out_channels();
     // Regions of several planes are cut along whole planes only, others within a plane.
@@ -54,8 +61,11 @@ pub(super) fn forward<T: Element>(
     };
     debug_assert!(od > 0 || output.is_empty());
     let pieces = channel_blocks(output, outs, layout.channels).flat_map(move |(image, channel, rows)| {
-        blocks(rows, Axis(1), plane).flat_map(move |(start, planes)| {
-            blocks(planes, Axis(1), region).map(move |(window, piece)| (image, channel, start + window, piece))
+        blocks(rows, Axis(1), layout.planes).flat_map(move |(first, images)| {
+            blocks(images, Axis(2), plane).flat_map(move |(start, planes)| {
+                let start = first * oh * ow + start;
+                blocks(planes, Axis(2), region).map(move |(window, piece)| (image, channel, start + window, piece))
+            })
         })
     });
     parallel::for_each(pieces, workspace, layout.slot_len(), |(image, channel, window, piece), slot: &mut [T]| {
@@ -75,16 +85,27 @@ struct Task<'a, 'o, T> {
     weights: &'a [T],
     first: usize,
     window: usize,
-    piece: ArrayViewMut2<'o, T>,
+    /// `[channels, images, windows]`, of several images in a folded batch only.
+    piece: ArrayViewMut3<'o, T>,
 }
 
 impl<'a, T: Element> Task<'a, '_, T> {
+    /// Channels, images, and windows of each image.
+    fn dims(&self) -> [usize; 3] {
+        self.piece.dim().into()
+    }
+
+    fn windows(&self) -> usize {
+        let [_, images, windows] = self.dims();
+        images * windows
+    }
+
     fn run(&mut self, image: Image<'_, T>, slot: &mut [T]) {
         let (g, layout) = (self.geometry, self.layout);
         let (slab, rest) = aligned(slot).split_at_mut(layout.slab_len);
         let (panels, sums) = aligned(rest).split_at_mut(layout.panels * layout.panel_len);
         let depth = g.patch_rows();
-        let region = Region::of(g, self.window, self.piece.ncols());
+        let region = Region::of(g, self.window, self.windows());
         for row in (0..depth).step_by(layout.block_rows) {
             let rows = row..(row + layout.block_rows).min(depth);
             let store = Store::after(row);
@@ -92,10 +113,11 @@ impl<'a, T: Element> Task<'a, '_, T> {
             let cells = Cells::of(g, slabs, image, (rows.clone(), region), slab);
             self.block(cells, (rows, store), (panels, sums));
         }
-        if depth == 0 {
-            self.piece.fill(T::zero());
-        } else if layout.lanes == Lanes::Channels {
-            self.store_sums(sums);
+        match layout.lanes {
+            _ if depth == 0 => self.piece.fill(T::zero()),
+            Lanes::Channels => self.store_turned(sums),
+            Lanes::Windows if self.dims()[1] > 1 => self.store_rows(sums),
+            Lanes::Windows => {}
         }
     }
 
@@ -107,16 +129,13 @@ impl<'a, T: Element> Task<'a, '_, T> {
         (panels, sums): (&mut [T], &mut [T]),
     ) {
         let kernel = Kernel::<T>::best();
-        let windows = self.piece.ncols();
+        let windows = self.windows();
         let places = cells.rows(rows.clone());
         let (lanes, panel_len) = (kernel.lanes(), self.layout.panel_len);
         for start in (0..windows).step_by(lanes * self.layout.panels) {
             let count = (lanes * self.layout.panels).min(windows - start);
-            for (done, panel) in (0..count).step_by(lanes).zip(panels.chunks_exact_mut(panel_len)) {
-                let first = self.window + start + done;
-                let chunks = cells.chunks(first..first + lanes.min(count - done));
-                pack_panel(panel, lanes, cells.values, places, &chunks);
-            }
+            let first = self.window + start;
+            cells.pack(places, first..first + count, (panels, panel_len));
             match self.layout.lanes {
                 Lanes::Windows => self.multiply_by_windows(panels, (start, count), (rows.clone(), store), sums),
                 Lanes::Channels => self.multiply_by_channels(panels, (start, count), (rows.clone(), store), sums),
@@ -131,34 +150,37 @@ impl<'a, T: Element> Task<'a, '_, T> {
         &self.weights[rows.start * padded + self.first * rows.len()..]
     }
 
-    /// Windows on the lanes: tiles of channels × windows go straight to the output, where its windows lie
-    /// side by side and fill whole vectors, else through a small buffer. Each tile of weights meets all panels
-    /// while it is in the L1.
+    /// Windows on the lanes: tiles of channels × windows go straight to the output of an image, where its windows lie
+    /// side by side and fill whole vectors, else through a small buffer. Sums of several images are kept as `[channels,
+    /// windows]` until all blocks are added. Each tile of weights meets all panels while it is in the L1.
     fn multiply_by_windows(
         &mut self,
         panels: &[T],
         (start, count): (usize, usize),
         (rows, store): (Range<usize>, Store),
-        buffer: &mut [T],
+        sums: &mut [T],
     ) {
         let kernel = Kernel::<T>::best();
         let tiles = Tiles::of::<T>(Lanes::Windows);
         let (k, panel_len) = (rows.len(), self.layout.panel_len);
         let mut weights = self.weights(&rows, tiles);
-        let is_contiguous = self.piece.strides()[1] == 1;
         let last = panels.chunks_exact(panel_len).nth((count - 1) / kernel.lanes()).expect("a panel of these windows");
-        let tail = count % kernel.vector;
-        let whole = if tail <= kernel.most_tail() { count - tail } else { count };
-        let piece = self.piece.slice_mut(s![.., start..start + count]);
+        let tail = Some(count % kernel.vector).filter(|&tail| tail <= kernel.most_tail()).unwrap_or(0);
+        let [channels, images, windows] = self.dims();
+        let (piece, buffer) = if images == 1 {
+            (self.piece.slice_mut(s![.., 0, start..start + count]), sums)
+        } else {
+            let step = kernel.padded(images * windows);
+            let (sums, buffer) = sums.split_at_mut(channels * step);
+            let sums = ArrayViewMut2::from_shape((channels, step), sums).expect("the sums of all channels");
+            (sums.slice_move(s![.., start..start + kernel.padded(count - tail) + tail]), buffer)
+        };
+        let (is_contiguous, whole) = (piece.strides()[1] == 1, piece.ncols() - tail);
         for (_, channels) in blocks(piece, Axis(0), 2 * tiles.most) {
             let right_step = tiles.most.min(channels.nrows());
             let operands =
                 Operands { k, left: panels, left_step: kernel.lanes(), right: weights, right_step, right_column: 1 };
             let (vectors, tail) = channels.split_at(Axis(1), whole);
-            if !tail.is_empty() {
-                let left = &last[whole % kernel.lanes()..];
-                multiply_tail(Operands { left, ..operands }, store, tail);
-            }
             for (_, channels) in blocks(vectors, Axis(0), tiles.most) {
                 let operands = Operands { right: weights, right_step: channels.nrows(), ..operands };
                 weights = &weights[k * channels.nrows()..];
@@ -170,6 +192,11 @@ impl<'a, T: Element> Task<'a, '_, T> {
                         multiply_tile(Operands { left, ..operands }, store, (tile, is_contiguous), buffer);
                     }
                 }
+            }
+            // Last, since it has too little to do while it waits for weights.
+            if !tail.is_empty() {
+                let left = &last[whole % kernel.lanes()..];
+                multiply_tail(Operands { left, ..operands }, store, tail);
             }
         }
     }
@@ -185,7 +212,7 @@ impl<'a, T: Element> Task<'a, '_, T> {
         let kernel = Kernel::<T>::best();
         let tiles = Tiles::of::<T>(Lanes::Channels);
         let mut weights = self.weights(&rows, tiles);
-        let channels = self.piece.nrows().next_multiple_of(tiles.unit);
+        let channels = self.dims()[0].next_multiple_of(tiles.unit);
         let sums = &mut sums[start * channels..(start + count) * channels];
         let sums = ArrayViewMut2::from_shape((count, channels), sums).expect("the sums of all windows");
         for (first, tile) in blocks(sums, Axis(1), tiles.most) {
@@ -201,11 +228,27 @@ impl<'a, T: Element> Task<'a, '_, T> {
         }
     }
 
-    fn store_sums(&mut self, sums: &[T]) {
-        let channels = self.piece.nrows().next_multiple_of(Tiles::of::<T>(Lanes::Channels).unit);
-        let windows = self.piece.ncols();
-        for (first, lines) in blocks(self.piece.view_mut(), Axis(0), SIDE) {
-            turn_back((&sums[first..], channels), lines.into_outer_iter_mut(), 0..windows);
+    fn store_turned(&mut self, sums: &[T]) {
+        let [channels, _, windows] = self.dims();
+        let channels = channels.next_multiple_of(Tiles::of::<T>(Lanes::Channels).unit);
+        for (first, mut lines) in blocks(self.piece.view_mut(), Axis(0), SIDE) {
+            for (image, lines) in lines.axis_iter_mut(Axis(1)).enumerate() {
+                let sums = &sums[image * windows * channels + first..];
+                turn_back((sums, channels), lines.into_outer_iter_mut(), 0..windows);
+            }
+        }
+    }
+
+    fn store_rows(&mut self, sums: &[T]) {
+        let [_, images, windows] = self.dims();
+        let step = Kernel::<T>::best().padded(images * windows);
+        for (mut lines, sums) in self.piece.outer_iter_mut().zip(sums.chunks_exact(step)) {
+            for (mut line, sums) in lines.outer_iter_mut().zip(sums.chunks_exact(windows)) {
+                match line.as_slice_mut() {
+                    Some(line) => copy_short(line, sums),
+                    None => line.iter_mut().zip(sums).for_each(|(to, &sum)| *to = sum),
+                }
+            }
         }
     }
 }

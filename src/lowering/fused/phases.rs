@@ -8,7 +8,8 @@ use std::ops::Range;
 use ndarray::{ArrayView2, ArrayView5, ArrayViewMut2, ArrayViewMut3, Axis, s};
 
 use super::Task;
-use super::layout::{Cut, Layout, channel_unit, choose_lanes, fill_lanes};
+use super::cut::{Cut, channel_unit, choose_lanes, fill_lanes};
+use super::layout::Layout;
 use super::weights::{pack_weights, phase_kernels, weights_len};
 use crate::element::Element;
 use crate::gemm::TAIL_SLACK;
@@ -62,7 +63,7 @@ impl Phases {
         let (counts, input) = (geometry.phase_counts(), geometry.axes.map(|axis| axis.input));
         let phases = geometry.phases()?;
         let mut cut = Shared::wanted(geometry, &phases, vector);
-        while cut.bytes(vector) > workspace_bytes && cut.shrink() {}
+        while cut.bytes(vector) > workspace_bytes && cut.shrink(vector) {}
         let (columns_len, task_len) = (cut.columns_len(), cut.task_len(vector));
         let (channels, rows) = (cut.channels, cut.rows);
         let mut end = 0;
@@ -149,14 +150,15 @@ impl<T: Element> Band<'_, T> {
             let g = &phase.geometry;
             let line = self.place[0] / planes * g.axes[1].output + self.place[1] / rows;
             let weights = &self.weights[weights.clone()];
-            let piece = (channels, lines * span(column));
+            let windows = lines * span(column);
+            let piece = (channels, 1, windows);
             let mut task = Task {
                 geometry: g,
                 layout,
                 weights: &weights[group * (weights.len() - TAIL_SLACK) / self.groups..],
                 first: self.first,
                 window: line * span(column),
-                piece: ArrayViewMut2::from_shape(piece, &mut cells[..piece.0 * piece.1]).expect("cut to this size"),
+                piece: ArrayViewMut3::from_shape(piece, &mut cells[..channels * windows]).expect("cut to this size"),
             };
             task.run(Image::of(g, grad_output, image, group), slot);
         }
@@ -275,13 +277,13 @@ impl Shared {
     }
 
     /// Makes the cut smaller; false if it cannot be.
-    fn shrink(&mut self) -> bool {
+    fn shrink(&mut self, vector: Vector) -> bool {
         if self.rows > 1 {
             self.set(self.channels, self.rows.div_ceil(2));
         } else if self.channels > self.unit {
             self.set(self.channels.div_ceil(2).next_multiple_of(self.unit), 1);
         } else {
-            return self.parts.iter_mut().flatten().fold(false, |any, (_, cut)| cut.shrink() || any);
+            return self.parts.iter_mut().flatten().fold(false, |any, (_, cut)| cut.shrink(vector) || any);
         }
         true
     }

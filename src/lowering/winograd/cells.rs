@@ -16,7 +16,7 @@ pub(super) struct Cells<'a, 'i, T> {
     geometry: &'a ConvGeometry,
     tile: Tile,
     image: Image<'i, T>,
-    /// Output plane, and the block's lines.
+    /// Output plane, and the block's lines. In a folded batch these are planes themselves.
     plane: usize,
     lines: Range<usize>,
     /// Padded row and column of the first cell of a line, and how many there are.
@@ -58,14 +58,24 @@ impl<'a, 'i, T: Element> Cells<'a, 'i, T> {
         }
     }
 
+    /// The plane that a line reads: where a line is all of an output plane, there are several in a folded batch only.
+    fn line_plane(&self, line: usize) -> usize {
+        match self.tile.axes {
+            Axes::Plane => self.plane + line,
+            Axes::Width => self.plane,
+        }
+    }
+
     /// From an image whose rows are slices.
     fn turn_slices(&self, image: Flat<'_, T>, channels: Range<usize>, turned: &mut [T]) {
         let ([_, h, w], [first_row, first_column]) = (&self.geometry.axes, self.first);
         let [rows, columns] = self.count;
-        let channel =
-            |i: usize| (channels.start + i).min(channels.end - 1) * image.channel_len + self.plane * image.plane_len;
-        let slices = |row: usize, cells: Range<usize>| {
-            std::array::from_fn(|i| &image.cells[channel(i) + row * w.input..][cells.clone()])
+        let slices = |plane: usize, row: usize, cells: Range<usize>| {
+            let start = plane * image.plane_len + row * w.input;
+            std::array::from_fn(|i| {
+                let channel = (channels.start + i).min(channels.end - 1);
+                &image.cells[channel * image.channel_len + start..][cells.clone()]
+            })
         };
         match self.tile.axes {
             Axes::Plane => {
@@ -75,15 +85,18 @@ impl<'a, 'i, T: Element> Cells<'a, 'i, T> {
                 }
                 let row = first_row + high.start - h.pad_before;
                 let column = first_column + wide.start - w.pad_before;
-                let place = high.start * columns + wide.start;
-                if wide.len() == w.input && !self.places.is_empty() {
-                    // All rows at once.
-                    let cells = slices(row, 0..high.len() * w.input);
-                    turn_line(cells, &mut turned[place * SIDE..], |cell| self.places[cell]);
-                } else {
-                    for i in 0..high.len() {
-                        let cells = slices(row + i, column..column + wide.len());
-                        turn_line(cells, &mut turned[(place + i * columns) * SIDE..], |cell| cell);
+                for (number, line) in self.lines.clone().enumerate() {
+                    let plane = self.line_plane(line);
+                    let place = (number * rows + high.start) * columns + wide.start;
+                    if wide.len() == w.input && !self.places.is_empty() {
+                        // All rows at once.
+                        let cells = slices(plane, row, 0..high.len() * w.input);
+                        turn_line(cells, &mut turned[place * SIDE..], |cell| self.places[cell]);
+                    } else {
+                        for i in 0..high.len() {
+                            let cells = slices(plane, row + i, column..column + wide.len());
+                            turn_line(cells, &mut turned[(place + i * columns) * SIDE..], |cell| cell);
+                        }
                     }
                 }
             }
@@ -99,7 +112,7 @@ impl<'a, 'i, T: Element> Cells<'a, 'i, T> {
                         if !cells.is_empty() {
                             let start = first + cells.start - w.pad_before;
                             let place = place + part * columns + cells.start;
-                            let cells = slices(row, start..start + cells.len());
+                            let cells = slices(self.plane, row, start..start + cells.len());
                             turn_line(cells, &mut turned[place * SIDE..], |cell| cell);
                         }
                     }
@@ -129,7 +142,7 @@ impl<'a, 'i, T: Element> Cells<'a, 'i, T> {
                 let Some(height) = mode.source(position, h.input).filter(|&height| height < h.input) else { continue };
                 for (i, line) in edges.chunks_exact_mut(columns).take(SIDE).enumerate() {
                     let channel = (channels.start + i).min(channels.end - 1);
-                    cells.gather(source.row(channel, self.plane, height), start..start + columns, line);
+                    cells.gather(source.row(channel, self.line_plane(window), height), start..start + columns, line);
                 }
                 let lines = std::array::from_fn(|i| &edges[i * columns..][..columns]);
                 let place = (number * rows + row) * columns;

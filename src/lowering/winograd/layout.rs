@@ -2,8 +2,9 @@
 
 use super::cells::places;
 use super::part::{Part, Plane, block};
-use super::scheme::{Scheme, Tile};
+use super::scheme::{Axes, Scheme, Tile};
 use crate::geometry::ConvGeometry;
+use crate::lowering::fold::folded;
 use crate::lowering::lanes::Vector;
 use crate::lowering::pieces::block_length;
 use crate::lowering::scratch::ALIGNMENT_BYTES;
@@ -13,8 +14,8 @@ use crate::simd::SIDE;
 /// The most tiles that are transformed and multiplied together.
 pub(super) const MAX_TILES: usize = 128;
 
-/// Weights of so many bytes are better read once, and the inputs in passes.
-const PASS_WEIGHT_BYTES: usize = 24 << 20;
+/// More bytes of weights come from memory, and are better read once, and the inputs in passes.
+const NEAR_WEIGHT_BYTES: usize = 24 << 20;
 
 /// Input channels of a pass: fewer would transform outputs too often.
 const MIN_PASS: usize = 128;
@@ -25,10 +26,12 @@ const PASS_TILES: usize = 256;
 /// Everything that is known before the arrays come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Layout {
+    /// What is computed in place of the geometry, where the images of a batch are the planes of one image.
+    pub folded: Option<ConvGeometry>,
     pub tile: Tile,
     pub(super) plane: Plane,
     /// Lines, and rows and columns of tiles of each, of an output plane; of one task, which has all columns; and of the
-    /// largest block of tiles that are taken together.
+    /// largest block of tiles that are taken together. The lines of a folded batch are its images.
     pub counts: [usize; 3],
     pub task: [usize; 2],
     pub block: [usize; 3],
@@ -38,6 +41,8 @@ pub(crate) struct Layout {
     pub channels: usize,
     /// Output channels whose products are kept at a time.
     pub group: usize,
+    /// Whether the weights are so many that they come from memory.
+    pub is_far: bool,
     /// Input channels that are transformed together. Outputs are linear in them: those of later passes are added.
     pub pass: usize,
     /// Elements between the transformed inputs of two tiles, and of two values of a tile.
@@ -56,24 +61,35 @@ impl Layout {
     /// for each. `None` if the scheme does not compute the geometry.
     pub fn new(geometry: &ConvGeometry, scheme: Scheme, vector: Vector, workspace_bytes: usize) -> Option<Self> {
         let tile = Tile::of(geometry, scheme)?;
-        let pass = pass_length(geometry, tile, vector, workspace_bytes);
+        let folded = folded(geometry).filter(|_| is_folded(geometry, tile));
+        let mut counts = tile.counts(geometry);
+        let mut planes = geometry.batch * geometry.axes[0].output;
+        if folded.is_some() {
+            (counts[0], planes) = (planes, 1);
+        }
+        let pass = pass_length(geometry, (tile, counts), vector, workspace_bytes);
         let mut most = MAX_TILES;
         loop {
-            let layout = Self::within(geometry, tile, vector, (most, pass));
+            let layout = Self::within((geometry, planes), (tile, counts), vector, (most, pass));
             if layout.slot_len().saturating_mul(vector.size) <= workspace_bytes || most == 1 {
-                return Some(layout);
+                return Some(Self { folded, ..layout });
             }
             most -= most.div_ceil(8);
         }
     }
 
-    fn within(g: &ConvGeometry, tile: Tile, vector: Vector, (most, pass): (usize, usize)) -> Self {
+    fn within(
+        (g, planes): (&ConvGeometry, usize),
+        (tile, counts): (Tile, [usize; 3]),
+        vector: Vector,
+        (most, pass): (usize, usize),
+    ) -> Self {
         let threads = parallel::threads();
-        let (plane, counts) = (Plane::of(g, tile), tile.counts(g));
+        let plane = Plane::of(g, tile);
         let [lines, rows, columns] = counts;
         let outs = g.group_out_channels();
 
-        let planes = (g.batch * g.groups * g.axes[0].output).max(1);
+        let planes = (planes * g.groups).max(1);
         let wanted = if threads > 1 { (2 * threads).div_ceil(planes) } else { 1 };
         // Tasks that are smaller than half a block would read the weights too often.
         let pieces = |count: usize, tiles_each: usize| {
@@ -101,6 +117,7 @@ impl Layout {
             largest.outputs_len(plane, tile) * SIDE,
         ];
         Self {
+            folded: None,
             tile,
             plane,
             counts,
@@ -109,6 +126,7 @@ impl Layout {
             places: if block_columns == columns { places(g, tile, read) } else { vec![] },
             channels,
             group,
+            is_far: is_far(g, tile, vector),
             pass,
             held,
             value_step,
@@ -124,13 +142,27 @@ impl Layout {
     }
 }
 
-/// Input channels of a pass whose transformed inputs, of all tiles of an image, leave room for the rest of the
-/// workspace. It must not depend on the number of threads, since each pass is a sum of its own.
-fn pass_length(geometry: &ConvGeometry, tile: Tile, vector: Vector, workspace_bytes: usize) -> usize {
-    let (ins, tiles) = (geometry.group_in_channels().max(1), tile.counts(geometry).iter().product::<usize>());
-    let weights = [geometry.group_out_channels(), ins, vector.size];
-    let weight_bytes = weights.into_iter().fold(tile.products(), usize::saturating_mul);
-    if weight_bytes <= PASS_WEIGHT_BYTES || tiles > PASS_TILES {
+/// Whether the tiles of several images of a batch are taken together: those of one would leave room in a block.
+pub(crate) fn is_folded(geometry: &ConvGeometry, tile: Tile) -> bool {
+    let tiles = tile.counts(geometry).iter().product::<usize>();
+    tile.axes == Axes::Plane && 2 * tiles <= MAX_TILES && folded(geometry).is_some()
+}
+
+fn is_far(geometry: &ConvGeometry, tile: Tile, vector: Vector) -> bool {
+    let weights = [geometry.group_out_channels(), geometry.group_in_channels(), vector.size];
+    weights.into_iter().fold(tile.products(), usize::saturating_mul) > NEAR_WEIGHT_BYTES
+}
+
+/// Input channels of a pass whose transformed inputs, of all tiles that may be taken together, leave room for the rest of
+/// the workspace. It must not depend on the number of threads, since each pass is a sum of its own.
+fn pass_length(
+    geometry: &ConvGeometry,
+    (tile, counts): (Tile, [usize; 3]),
+    vector: Vector,
+    workspace_bytes: usize,
+) -> usize {
+    let (ins, tiles) = (geometry.group_in_channels().max(1), counts.iter().product::<usize>());
+    if !is_far(geometry, tile, vector) || tiles > PASS_TILES {
         return ins;
     }
     let channel_bytes = tile.products() * tiles.min(MAX_TILES) * vector.size;

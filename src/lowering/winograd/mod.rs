@@ -14,7 +14,7 @@ mod scheme;
 mod transform;
 mod weights;
 
-pub(crate) use layout::Layout;
+pub(crate) use layout::{Layout, is_folded};
 pub(crate) use scheme::{Scheme, Tile};
 pub(crate) use weights::pack_weights;
 
@@ -28,7 +28,9 @@ use self::part::Part;
 use self::scheme::Filter;
 use self::transform::{Direction, Transform};
 use super::Epilogue;
+use super::fold::{fold_input, fold_output};
 use super::image::Image;
+use super::panel::ask_for;
 use super::pieces::{blocks, channel_blocks};
 use super::scratch::aligned;
 use super::turned::store_back;
@@ -45,6 +47,9 @@ const DEPTH: usize = 64;
 /// The same for five taps, whose transforms enlarge them more.
 const DEPTH_OF_FIVE: usize = 32;
 
+/// Calls of the microkernel that share weights, from which it pays to ask for the next ones. Set on 4 to 128 tiles of 512 channels.
+const ASKING_CALLS: usize = 6;
+
 /// Ranges of so many input channels, of about the same length.
 fn depth_blocks(tile: Tile, channels: usize) -> impl Iterator<Item = (Range<usize>, Store)> {
     let most = if tile.filter == Filter::Five { DEPTH_OF_FIVE } else { DEPTH };
@@ -60,19 +65,28 @@ pub(super) fn forward<T: Element>(
     epilogue: Epilogue<'_, T>,
     (output, workspace): (ArrayViewMut3<'_, T>, &mut [T]),
 ) {
-    let (g, plane, outs) = (geometry, layout.plane, geometry.group_out_channels());
+    let (g, input) = match &layout.folded {
+        Some(folded) => (folded, fold_input(input)),
+        None => (geometry, input),
+    };
+    let output = fold_output(output, layout.folded.is_some());
+    let (plane, outs) = (layout.plane, g.group_out_channels());
     let [all_lines, all_rows, _] = layout.counts;
     let [task_lines, task_rows] = layout.task;
     let all_cells = plane.cells(layout.tile, &(0..all_lines), &(0..all_rows)).len();
     let task_cells = plane.cells(layout.tile, &(0..task_lines), &(0..task_rows)).len();
     let task_line = if task_lines > 1 { task_cells } else { plane.line };
     let pieces = channel_blocks(output, outs, layout.channels).flat_map(move |(image, channel, cells)| {
-        blocks(cells, Axis(1), all_cells).enumerate().flat_map(move |(depth, (_, plane))| {
-            blocks(plane, Axis(1), task_line).enumerate().flat_map(move |(line, (_, cells))| {
-                let lines = line * task_lines..((line + 1) * task_lines).min(all_lines);
-                blocks(cells, Axis(1), task_cells).enumerate().map(move |(row, (_, piece))| {
-                    let rows = row * task_rows..((row + 1) * task_rows).min(all_rows);
-                    (image, channel, (depth, lines.clone(), rows), piece)
+        blocks(cells, Axis(1), task_lines).flat_map(move |(first, images)| {
+            blocks(images, Axis(2), all_cells).enumerate().flat_map(move |(depth, (_, plane))| {
+                blocks(plane, Axis(2), task_line).enumerate().flat_map(move |(line, (_, cells))| {
+                    // The lines of a folded batch are its images, others those of one plane.
+                    let first = first + line * task_lines;
+                    let lines = first..(first + task_lines).min(all_lines);
+                    blocks(cells, Axis(2), task_cells).enumerate().map(move |(row, (_, piece))| {
+                        let rows = row * task_rows..((row + 1) * task_rows).min(all_rows);
+                        (image, channel, (depth, lines.clone(), rows), piece)
+                    })
                 })
             })
         })
@@ -123,7 +137,8 @@ struct Task<'a, 'o, T> {
     depth: usize,
     lines: Range<usize>,
     rows: Range<usize>,
-    piece: ArrayViewMut2<'o, T>,
+    /// `[channels, images, cells]`, of several images in a folded batch only.
+    piece: ArrayViewMut3<'o, T>,
 }
 
 /// Where the inputs and the outputs of a block's tiles begin, in elements.
@@ -193,7 +208,7 @@ impl<T: Element> Task<'_, '_, T> {
     fn multiply(&mut self, part: &Part, (places, inputs): (&TilePlaces, Range<usize>), parts: &mut Parts<'_, T>) {
         let (layout, kernel) = (self.layout, Kernel::<T>::best());
         let (ins, products) = (self.geometry.group_in_channels(), layout.tile.products());
-        let channels = self.piece.nrows();
+        let channels = self.piece.len_of(Axis(0));
         for group in (0..channels).step_by(layout.group) {
             let width = kernel.padded(layout.group.min(channels - group));
             for value in 0..products {
@@ -203,6 +218,8 @@ impl<T: Element> Task<'_, '_, T> {
                     let lanes = sums.ncols();
                     let left = &self.weights[(self.first + group + first) * ins * products + value * ins * lanes..];
                     for (range, store) in depth_blocks(layout.tile, inputs.len()) {
+                        let calls = places.count.div_ceil(kernel.columns());
+                        let mut ahead = self.weights_after(left, (&inputs, &range), lanes, calls);
                         let left = &left[(inputs.start + range.start) * lanes..];
                         let transformed = &parts.transformed[value * layout.value_step + range.start..];
                         for (start, tile) in even_blocks(sums.view_mut(), kernel.columns()) {
@@ -214,6 +231,7 @@ impl<T: Element> Task<'_, '_, T> {
                                 right_step: 1,
                                 right_column: layout.held,
                             };
+                            ask_for(ahead.next().unwrap_or_default());
                             kernel.run(operands, store, tile);
                         }
                     }
@@ -223,6 +241,24 @@ impl<T: Element> Task<'_, '_, T> {
                 self.store(part, (places, width), (group, first), (Store::after(inputs.start), parts));
             }
         }
+    }
+
+    /// The weights of a value that are read after those of `range`, or the next value's, in as many parts as there are calls
+    /// of the microkernel to ask for them: none where they are near, or where so few tiles share them that they would all
+    /// have to come at once.
+    fn weights_after<'w>(
+        &self,
+        weights: &'w [T],
+        (inputs, range): (&Range<usize>, &Range<usize>),
+        lanes: usize,
+        calls: usize,
+    ) -> impl Iterator<Item = &'w [T]> + use<'w, T> {
+        let is_last = range.end == inputs.len();
+        let start = inputs.start + if is_last { self.geometry.group_in_channels() } else { range.end };
+        let weights = weights.get(start * lanes..).filter(|_| self.layout.is_far && calls >= ASKING_CALLS);
+        let weights = weights.unwrap_or_default();
+        let weights = &weights[..weights.len().min(range.len() * lanes)];
+        weights.chunks(weights.len().div_ceil(calls).max(1))
     }
 
     /// Transforms the products of sixteen channels, from `first` of a group of `width` on, and writes their outputs or adds
@@ -247,10 +283,17 @@ impl<T: Element> Task<'_, '_, T> {
             to: parts.outputs,
         });
         let start = plane.cells(tile, &self.lines, &self.rows).start;
-        let channels = (group + first).min(self.piece.nrows())..(group + first + SIDE).min(self.piece.nrows());
-        for (place, cells) in part.runs(plane, tile) {
-            let lines = self.piece.slice_mut(s![channels.clone(), cells.start - start..cells.end - start]);
-            store_back((&parts.outputs[place * SIDE..], SIDE), lines.into_outer_iter_mut(), 0..cells.len(), store);
+        let (all, _, len) = self.piece.dim();
+        let channels = (group + first).min(all)..(group + first + SIDE).min(all);
+        for (mut place, cells) in part.runs(plane, tile) {
+            let mut cells = cells.start - start..cells.end - start;
+            while !cells.is_empty() {
+                let (image, cell) = (cells.start / len, cells.start % len);
+                let count = cells.len().min(len - cell);
+                let lines = self.piece.slice_mut(s![channels.clone(), image, cell..cell + count]);
+                store_back((&parts.outputs[place * SIDE..], SIDE), lines.into_outer_iter_mut(), 0..count, store);
+                (place, cells.start) = (place + count, cells.start + count);
+            }
         }
     }
 }

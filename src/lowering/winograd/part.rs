@@ -161,12 +161,22 @@ mod tests {
         let row = |height: usize, width: usize, dilation: usize| {
             ([1, 1, height, width + 2 * dilation], [1, 1, 1, 3], dilation)
         };
-        for (input, weight, dilation) in [plane(7, 9), plane(8, 4), row(5, 21, 1), row(3, 16, 4), row(1, 23, 5)] {
+        // The last number is that of the images of a folded batch.
+        for ((input, weight, dilation), images) in [
+            (plane(7, 9), 1),
+            (plane(8, 4), 1),
+            (plane(7, 7), 3),
+            (plane(5, 2), 4),
+            (row(5, 21, 1), 1),
+            (row(3, 16, 4), 1),
+            (row(1, 23, 5), 1),
+        ] {
             let g = ConvOptions::<2>::new().dilation([1, dilation]).geometry(&input, &weight).unwrap();
             for (scheme, most) in [Scheme::F2, Scheme::F4].into_iter().flat_map(|s| (1..=40).map(move |n| (s, n))) {
                 let tile = Tile::of(&g, scheme).unwrap();
-                let (plane, counts, [high, wide]) = (Plane::of(&g, tile), tile.counts(&g), tile.outputs());
-                let mut found = vec![0; g.windows()];
+                let (plane, mut counts, [high, wide]) = (Plane::of(&g, tile), tile.counts(&g), tile.outputs());
+                counts[0] *= images;
+                let mut found = vec![0; images * g.windows()];
                 for part in Part::all(0..counts[0], 0..counts[1], counts[2], block(counts, most)) {
                     assert!(part.tiles() <= most);
                     let mut outputs = vec![None; part.outputs_len(plane, tile)];

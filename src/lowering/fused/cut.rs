@@ -1,0 +1,249 @@
+//! How the fused algorithm cuts the output into tasks, and the patch matrix into blocks.
+
+use crate::geometry::ConvGeometry;
+use crate::lowering::lanes::{Lanes, Vector};
+use crate::lowering::pieces::block_length;
+use crate::lowering::slab::{slab_dims, slab_line_len};
+
+/// Bytes of the patch matrix's rows that one block spans: with a panel of windows beside it, it must
+/// stay in the L1 or close to it. 384 rows of f32 were as fast as any from 256 to 576, and need fewer
+/// passes over the output than fewer would.
+const BLOCK_BYTES: usize = 1536;
+
+/// The same where channels lie on the lanes: there the tile of weights is used many times, and must stay
+/// in the L1.
+const CHANNEL_BLOCK_BYTES: usize = 512;
+
+/// Rows of the smallest block, however small the workspace: sums over shorter blocks would lose more digits
+/// than the textbook's.
+const MIN_BLOCK_ROWS: usize = 64;
+
+/// A slab of padded input larger than this pushes the weights out of the L2 of common machines.
+const SLAB_BYTES: usize = 384 << 10;
+
+/// The part of the output that one task adds to, block after block, must stay in the L2 as well.
+const OUTPUT_BYTES: usize = 384 << 10;
+
+/// More where a block has so many weights that reading them again for each task costs more than the output does: for
+/// sums over several blocks, and for those over one, which are written once.
+const MANY_WEIGHT_BYTES: usize = 128 << 10;
+const LONG_OUTPUT_BYTES: usize = 512 << 10;
+const SINGLE_OUTPUT_BYTES: usize = 1024 << 10;
+
+/// Panels that are packed before the weights of a block are read. Where those are so large that reading them
+/// once for each panel would take them from the L3, as many panels share them as leave room in the L2.
+const PANEL_BYTES: usize = 400 << 10;
+const WEIGHT_BYTES: usize = 256 << 10;
+
+/// Elsewhere, where blocks have few rows, as many as stay in the L1: each tile of channels then writes longer runs of
+/// the output's rows.
+const NEAR_PANEL_BYTES: usize = 32 << 10;
+
+/// Windows of the images of a batch that a task takes together, at the most: the weights are read once for all of them. Of
+/// larger images each is a task of its own.
+const FOLDED_WINDOWS: usize = 256;
+
+/// The sums of such a task. They do not all stay in the L2, but fewer channels would have the windows packed too often.
+const FOLDED_SUM_BYTES: usize = 832 << 10;
+
+/// Output channels of such a task, at least, where channels are cut for the threads: each task packs its windows.
+const FOLDED_CHANNELS: usize = 512;
+
+/// Tasks a thread that windows are cut into, where an image is large enough: the last ones to finish then
+/// keep the others waiting for a fraction of a task only.
+const TASKS_A_THREAD: usize = 3;
+
+/// Output channels under which a task would spend more on packing windows than it gains.
+const MIN_CHANNELS: usize = 128;
+
+/// The cut before its offsets are worked out.
+pub(super) struct Cut {
+    /// Whether planes are the images of a batch.
+    pub is_folded: bool,
+    pub lanes: Lanes,
+    pub block_rows: usize,
+    taps: usize,
+    pub planes: usize,
+    pub rows: usize,
+    pub channels: usize,
+    pub panels: usize,
+}
+
+impl Cut {
+    pub fn wanted(geometry: &ConvGeometry, (vector, lanes): (Vector, Lanes), threads: usize) -> Self {
+        let g = geometry;
+        let [od, oh, ow] = g.axes.map(|axis| axis.output.max(1));
+        let (block_rows, taps) = (block_rows(g, vector, lanes), g.taps());
+        let images = (g.batch * g.groups).max(1);
+        let all_channels = g.group_out_channels().max(1);
+
+        let lines = |bytes: usize, line_bytes: usize| (bytes / line_bytes.max(1)).max(1);
+        let slab_line = block_rows.div_ceil(taps).saturating_mul(slab_line_len(g)).saturating_mul(vector.size);
+        let output_line = (all_channels * ow).saturating_mul(vector.size);
+        let weight_bytes = |channels: usize| block_rows.saturating_mul(channels).saturating_mul(vector.size);
+        let output_bytes = match lanes {
+            Lanes::Windows if weight_bytes(all_channels) >= MANY_WEIGHT_BYTES => match g.patch_rows() > block_rows {
+                true => LONG_OUTPUT_BYTES,
+                false => SINGLE_OUTPUT_BYTES,
+            },
+            _ => OUTPUT_BYTES,
+        };
+        let wanted = lines(SLAB_BYTES, slab_line).min(lines(output_bytes, output_line)).min(od * oh);
+        let (planes, rows) = if wanted >= oh { (wanted / oh, oh) } else { (1, wanted) };
+        // Even parts, and enough of them for the threads. The cut does not change any sum: each is taken over
+        // the same blocks of rows in the same order, wherever its tile lies.
+        let missing = if threads > 1 { (TASKS_A_THREAD * threads).div_ceil(images) } else { 1 };
+        let planes = od.div_ceil(od.div_ceil(planes).max(missing.min(od)));
+        let missing = missing.div_ceil(od.div_ceil(planes)).min(g.windows() / (4 * vector.lanes)).clamp(1, oh);
+        let rows = if planes == 1 { oh.div_ceil(oh.div_ceil(rows).max(missing)) } else { oh };
+        let rows = if planes == 1 { fill_lanes(rows, oh, ow, vector) } else { rows };
+        let tasks = images * od.div_ceil(planes) * oh.div_ceil(rows);
+        let parts = threads.div_ceil(tasks).min(all_channels.div_ceil(MIN_CHANNELS));
+        let channels = block_length(all_channels, parts, channel_unit(lanes, vector));
+        Self { is_folded: false, lanes, block_rows, taps, planes, rows, channels, panels: 1 }.with_panels(ow, vector)
+    }
+
+    /// The cut of a batch whose images are the planes of `geometry`: as many together as make up for the weights that are
+    /// read for them, and as many channels as leave their sums in the L2.
+    pub fn folded(geometry: &ConvGeometry, (vector, lanes): (Vector, Lanes), threads: usize) -> Self {
+        let g = geometry;
+        let [images, oh, ow] = g.axes.map(|axis| axis.output.max(1));
+        let (block_rows, taps, windows) = (block_rows(g, vector, lanes), g.taps(), oh * ow);
+        let all_channels = g.group_out_channels().max(1);
+        let slab_len = slab_dims(g, 1, oh).into_iter().fold(block_rows.div_ceil(taps), usize::saturating_mul);
+        let most = (FOLDED_WINDOWS / windows).min(SLAB_BYTES / slab_len.saturating_mul(vector.size).max(1));
+        let even = |parts: usize| fill_lanes(images.div_ceil(parts.clamp(1, images)), images, windows, vector);
+        let planes = even(images.div_ceil(most.max(1)));
+        let parts = all_channels.div_ceil((FOLDED_SUM_BYTES / (planes * windows * vector.size)).max(1));
+        // For the threads, channels are cut first: the weights are read by one task or the other.
+        let missing = if threads > 1 { (TASKS_A_THREAD * threads).div_ceil(g.groups) } else { 1 };
+        let most_parts = all_channels.div_ceil(FOLDED_CHANNELS);
+        let parts = parts.max(missing.div_ceil(images.div_ceil(planes)).min(most_parts));
+        let planes = planes.min(even(missing.div_ceil(parts)));
+        let parts = parts.max(threads.div_ceil(images.div_ceil(planes)).min(all_channels.div_ceil(MIN_CHANNELS)));
+        let channels = block_length(all_channels, parts, channel_unit(lanes, vector));
+        Self { is_folded: true, lanes, block_rows, taps, planes, rows: oh, channels, panels: 1 }.with_panels(ow, vector)
+    }
+
+    /// With as many panels as its weights make useful.
+    fn with_panels(self, width: usize, vector: Vector) -> Self {
+        let weight_bytes = self.block_rows.saturating_mul(self.channels).saturating_mul(vector.size);
+        let bytes = if weight_bytes > WEIGHT_BYTES { PANEL_BYTES } else { NEAR_PANEL_BYTES };
+        let panels = match self.lanes {
+            Lanes::Windows => bytes / (self.block_rows * vector.lanes * vector.size),
+            Lanes::Channels => 1,
+        };
+        let most = (self.planes * self.rows * width).div_ceil(vector.lanes).max(1);
+        Self { panels: panels.clamp(1, most), ..self }
+    }
+
+    /// Elements of scratch memory.
+    pub fn len(&self, geometry: &ConvGeometry, vector: Vector) -> usize {
+        let [slab, panel, sums] = self.lens(geometry, vector);
+        slab.saturating_add(panel.saturating_mul(self.panels)).saturating_add(sums)
+    }
+
+    /// Elements of the slab, the panel and the sums.
+    pub fn lens(&self, geometry: &ConvGeometry, vector: Vector) -> [usize; 3] {
+        let channels = match self.block_rows % self.taps {
+            0 => self.block_rows / self.taps,
+            // A block that starts anywhere touches one channel more.
+            _ => (self.block_rows.div_ceil(self.taps) + 1).min(geometry.group_in_channels()),
+        };
+        let [depth, height, phases, columns] = slab_dims(geometry, self.planes, self.rows);
+        // Rows are copied by whole 64-byte chunks, the last of which may run over.
+        let slack = 64 / vector.size;
+        let outs = self.channels.min(geometry.group_out_channels());
+        let windows = self.planes * self.rows * geometry.axes[2].output;
+        let tile = vector.lanes * vector.columns;
+        let sums = match self.lanes {
+            Lanes::Windows if self.is_folded && self.planes > 1 => outs * windows.next_multiple_of(vector.len) + tile,
+            Lanes::Windows => tile,
+            Lanes::Channels => windows * outs.next_multiple_of(vector.len),
+        };
+        [channels * depth * height * phases * columns, self.block_rows * vector.lanes + slack, sums]
+    }
+
+    /// Makes the cut smaller; false if it cannot be.
+    pub fn shrink(&mut self, vector: Vector) -> bool {
+        let unit = channel_unit(self.lanes, vector);
+        if self.panels > 1 {
+            self.panels -= 1;
+        } else if self.planes * self.rows > 1 {
+            if self.planes > 1 {
+                self.planes = self.planes.div_ceil(2);
+            } else {
+                self.rows = self.rows.div_ceil(2);
+            }
+        } else if self.lanes == Lanes::Channels && self.channels > unit {
+            // Before the rows of a block, which are part of the sums, and whatever the channels are at first.
+            self.channels = self.channels.div_ceil(2).next_multiple_of(unit);
+        } else if self.block_rows > MIN_BLOCK_ROWS {
+            self.block_rows = self.block_rows.div_ceil(2).max(MIN_BLOCK_ROWS);
+        } else {
+            return false;
+        }
+        true
+    }
+}
+
+/// Whether a task takes several images of a batch.
+pub(super) fn is_small(geometry: &ConvGeometry) -> bool {
+    2 * geometry.windows() <= FOLDED_WINDOWS
+}
+
+/// Rows of the patch matrix in one block: those of whole channels, so that each is padded once.
+fn block_rows(geometry: &ConvGeometry, vector: Vector, lanes: Lanes) -> usize {
+    let (depth, taps) = (geometry.patch_rows().max(1), geometry.taps());
+    let bytes = match lanes {
+        Lanes::Windows => BLOCK_BYTES,
+        Lanes::Channels => CHANNEL_BLOCK_BYTES,
+    };
+    let block = (bytes / vector.size).max(1);
+    let unit = if taps <= block { taps } else { 1 };
+    block_length(depth, depth.div_ceil(block / unit * unit), unit)
+}
+
+/// Windows lie on the lanes unless they would leave a good part of them empty and channels would not.
+pub(super) fn choose_lanes(geometry: &ConvGeometry, vector: Vector) -> Lanes {
+    let filled = |n: usize, vectors: f64| n as f64 / (vectors * vector.len as f64).max(1.0);
+    let windows = filled(geometry.windows(), vectors_of_time(geometry.windows(), vector));
+    let channels = geometry.group_out_channels();
+    let channels = filled(channels, channels.div_ceil(vector.len) as f64);
+    if windows < 0.93 && channels > windows { Lanes::Channels } else { Lanes::Windows }
+}
+
+/// The time of the microkernel on so many windows, in that of one full vector of them: a few that are left over
+/// take part of it.
+fn vectors_of_time(windows: usize, vector: Vector) -> f64 {
+    let (whole, rest) = (windows / vector.len, windows % vector.len);
+    let tail = match rest {
+        0 => 0.0,
+        _ if rest <= vector.most_tail => 0.3 + 0.7 * rest as f64 / vector.most_tail as f64,
+        _ => 1.0,
+    };
+    whole as f64 + tail
+}
+
+/// Tasks own whole tiles of channels.
+pub(super) fn channel_unit(lanes: Lanes, vector: Vector) -> usize {
+    match lanes {
+        Lanes::Windows => vector.columns,
+        Lanes::Channels => vector.lanes,
+    }
+}
+
+/// Fewer rows a task, down to half of `rows`, if they fill the lanes better.
+pub(super) fn fill_lanes(rows: usize, all_rows: usize, width: usize, vector: Vector) -> usize {
+    let waste = |rows: usize| {
+        let (whole, rest) = (all_rows / rows, all_rows % rows);
+        // A task has a cost of its own, and so has a panel.
+        let cost = |rows: usize| {
+            let panels = (rows * width).div_ceil(vector.lanes);
+            vectors_of_time(rows * width, vector) + 0.5 + 0.2 * panels as f64
+        };
+        whole as f64 * cost(rows) + if rest > 0 { cost(rest) } else { 0.0 }
+    };
+    let all = (rows.div_ceil(2)..=rows).rev();
+    all.min_by(|&a, &b| waste(a).total_cmp(&waste(b))).unwrap_or(rows)
+}
