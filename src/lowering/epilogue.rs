@@ -1,9 +1,11 @@
 //! What happens to a finished sum before it is left alone: bias, then activation.
 
 use ndarray::{ArrayView1, ArrayViewMut, Axis, Dimension, RemoveAxis};
+use pulp::{Simd, WithSimd};
 
 use crate::element::Element;
 use crate::error::{Error, Result};
+use crate::simd::arch;
 
 /// What is applied to each output value after the bias. Not-a-number stays so.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -34,12 +36,12 @@ impl Activation {
         }
     }
 
-    /// Its bounds, either of which may be infinite.
-    fn bounds(self) -> (f64, f64) {
+    /// Its bounds, of which the upper may be infinite.
+    fn bounds(self) -> Option<[f64; 2]> {
         match self {
-            Self::None => (f64::NEG_INFINITY, f64::INFINITY),
-            Self::Relu => (0.0, f64::INFINITY),
-            Self::Clamp { min, max } => (min, max),
+            Self::None => None,
+            Self::Relu => Some([0.0, f64::INFINITY]),
+            Self::Clamp { min, max } => Some([min, max]),
         }
     }
 }
@@ -52,21 +54,51 @@ pub(crate) struct Epilogue<'a, T> {
 }
 
 impl<T: Element> Epilogue<'_, T> {
+    pub const NONE: Self = Self { bias: None, activation: Activation::None };
+
     /// Finishes a piece of the output whose axis 0 is the channels from `first_channel` on.
-    pub fn apply<D: Dimension + RemoveAxis>(&self, first_channel: usize, mut piece: ArrayViewMut<'_, T, D>) {
-        if self.bias.is_none() && self.activation == Activation::None {
-            return;
-        }
-        let (min, max) = self.activation.bounds();
-        let (min, max) = (T::from_f64(min), T::from_f64(max));
-        for (offset, mut channel) in piece.axis_iter_mut(Axis(0)).enumerate() {
-            let bias = self.bias.map_or(T::zero(), |bias| bias[first_channel + offset]);
-            channel.mapv_inplace(|value| clamp(value + bias, min, max));
+    pub fn apply<D: Dimension + RemoveAxis>(&self, first_channel: usize, piece: ArrayViewMut<'_, T, D>) {
+        if self.bias.is_some() || self.activation != Activation::None {
+            arch().dispatch(Finish { epilogue: *self, first_channel, piece });
         }
     }
 }
 
+struct Finish<'a, 'o, T, D> {
+    epilogue: Epilogue<'a, T>,
+    first_channel: usize,
+    piece: ArrayViewMut<'o, T, D>,
+}
+
+impl<T: Element, D: Dimension + RemoveAxis> WithSimd for Finish<'_, '_, T, D> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, _: S) {
+        let Epilogue { bias, activation } = self.epilogue;
+        let bounds = activation.bounds().map(|bounds| bounds.map(T::from_f64));
+        for (offset, mut channel) in self.piece.axis_iter_mut(Axis(0)).enumerate() {
+            let bias = bias.map_or(T::zero(), |bias| bias[self.first_channel + offset]);
+            for mut row in channel.rows_mut() {
+                match row.as_slice_mut() {
+                    Some(row) => finish(row.iter_mut(), bias, bounds),
+                    None => finish(row.iter_mut(), bias, bounds),
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn finish<'a, T: Element>(values: impl Iterator<Item = &'a mut T>, bias: T, bounds: Option<[T; 2]>) {
+    match bounds {
+        None => values.for_each(|value| *value += bias),
+        Some([min, max]) => values.for_each(|value| *value = clamp(*value + bias, min, max)),
+    }
+}
+
 /// Both comparisons are false for not-a-number, which therefore stays.
+#[inline(always)]
 fn clamp<T: Element>(value: T, min: T, max: T) -> T {
     let value = if value < min { min } else { value };
     if value > max { max } else { value }

@@ -71,25 +71,27 @@ pub(super) fn forward<T: Element>(
     parallel::for_each(pieces, workspace, layout.slot_len(), |(image, channel, window, piece), slot: &mut [T]| {
         let group = channel / outs;
         let (weights, first) = (&weights[group * (weights.len() - TAIL_SLACK) / g.groups..], channel % outs);
-        let mut task = Task { geometry: g, layout, weights, first, window, piece };
+        let mut task = Task { geometry: g, layout, weights, first, epilogue, channel, window, piece };
         task.run(Image::of(g, input, image, group), slot);
-        epilogue.apply(channel, task.piece);
     });
 }
 
 /// One block of output channels, from `first` of its group on, for the windows from `window` on.
-struct Task<'a, 'o, T> {
+struct Task<'a, 'e, 'o, T> {
     geometry: &'a ConvGeometry,
     layout: &'a Layout,
     /// Packed weights from this group on.
     weights: &'a [T],
     first: usize,
+    /// What finishes the output, whose channels begin with this one.
+    epilogue: Epilogue<'e, T>,
+    channel: usize,
     window: usize,
     /// `[channels, images, windows]`, of several images in a folded batch only.
     piece: ArrayViewMut3<'o, T>,
 }
 
-impl<'a, T: Element> Task<'a, '_, T> {
+impl<'a, T: Element> Task<'a, '_, '_, T> {
     /// Channels, images, and windows of each image.
     fn dims(&self) -> [usize; 3] {
         self.piece.dim().into()
@@ -117,8 +119,10 @@ impl<'a, T: Element> Task<'a, '_, T> {
             _ if depth == 0 => self.piece.fill(T::zero()),
             Lanes::Channels => self.store_turned(sums),
             Lanes::Windows if self.dims()[1] > 1 => self.store_rows(sums),
-            Lanes::Windows => {}
+            // Finished tile by tile.
+            Lanes::Windows => return,
         }
+        self.epilogue.apply(self.channel, self.piece.view_mut());
     }
 
     /// Adds the products of one block of rows of the patch matrix.
@@ -163,6 +167,7 @@ impl<'a, T: Element> Task<'a, '_, T> {
         let kernel = Kernel::<T>::best();
         let tiles = Tiles::of::<T>(Lanes::Windows);
         let (k, panel_len) = (rows.len(), self.layout.panel_len);
+        let is_last = rows.end == self.geometry.patch_rows();
         let mut weights = self.weights(&rows, tiles);
         let last = panels.chunks_exact(panel_len).nth((count - 1) / kernel.lanes()).expect("a panel of these windows");
         let tail = Some(count % kernel.vector).filter(|&tail| tail <= kernel.most_tail()).unwrap_or(0);
@@ -176,11 +181,11 @@ impl<'a, T: Element> Task<'a, '_, T> {
             (sums.slice_move(s![.., start..start + kernel.padded(count - tail) + tail]), buffer)
         };
         let (is_contiguous, whole) = (piece.strides()[1] == 1, piece.ncols() - tail);
-        for (_, channels) in blocks(piece, Axis(0), 2 * tiles.most) {
+        for (first, mut channels) in blocks(piece, Axis(0), 2 * tiles.most) {
             let right_step = tiles.most.min(channels.nrows());
             let operands =
                 Operands { k, left: panels, left_step: kernel.lanes(), right: weights, right_step, right_column: 1 };
-            let (vectors, tail) = channels.split_at(Axis(1), whole);
+            let (vectors, tail) = channels.view_mut().split_at(Axis(1), whole);
             for (_, channels) in blocks(vectors, Axis(0), tiles.most) {
                 let operands = Operands { right: weights, right_step: channels.nrows(), ..operands };
                 weights = &weights[k * channels.nrows()..];
@@ -197,6 +202,9 @@ impl<'a, T: Element> Task<'a, '_, T> {
             if !tail.is_empty() {
                 let left = &last[whole % kernel.lanes()..];
                 multiply_tail(Operands { left, ..operands }, store, tail);
+            }
+            if is_last && images == 1 {
+                self.epilogue.apply(self.channel + first, channels);
             }
         }
     }

@@ -157,6 +157,9 @@ impl<T: Element> Band<'_, T> {
                 layout,
                 weights: &weights[group * (weights.len() - TAIL_SLACK) / self.groups..],
                 first: self.first,
+                // Of sums that are phases of an output, which is finished as a whole.
+                epilogue: Epilogue::NONE,
+                channel: self.first,
                 window: line * span(column),
                 piece: ArrayViewMut3::from_shape(piece, &mut cells[..channels * windows]).expect("cut to this size"),
             };
