@@ -282,3 +282,68 @@ fn put<S: Simd, T: Element>(simd: S, vector: T::Vector<S>, output: &mut [T]) {
     let count = output.len();
     copy_short(output, &lanes[..count]);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pulp::Arch;
+
+    const CHANNELS: usize = 3;
+    const MARGIN: usize = 64;
+
+    /// Whole numbers, so that sums are exact; what lies between and around the channels is not one.
+    fn check(arch: Arch, (side, stride): (usize, usize), [height, input]: [usize; 2], first: usize) {
+        let pad = side / 2;
+        let [rows, width] = [height, input].map(|n| (n + 2 * pad - side) / stride + 1);
+        let channel_len = height * input + 5;
+        let mut cells = vec![f32::NAN; MARGIN + CHANNELS * channel_len + MARGIN];
+        let cell = |c: usize, y: usize, x: usize| ((c * 31 + y * 17 + x * 7) % 13) as f32 - 6.0;
+        for (c, y, x) in ndarray::indices((CHANNELS, height, input)) {
+            cells[MARGIN + c * channel_len + y * input + x] = cell(c, y, x);
+        }
+        let weights: Vec<f32> = (0..CHANNELS * side * side).map(|i| (i * i % 11) as f32 - 5.0).collect();
+        let mut output = vec![f32::NAN; CHANNELS * rows * width];
+        arch.dispatch(Square {
+            planes: Planes {
+                cells: &cells,
+                origin: MARGIN.wrapping_sub(pad * input + pad),
+                channel_len,
+                pitch: input,
+                inside: [height, input].map(|n| Inside { start: pad, end: pad + n }),
+            },
+            side,
+            stride,
+            weights: &weights,
+            outs: 1,
+            row: first,
+            rows: rows - first,
+            width,
+            output: &mut output[first * width..],
+            output_len: rows * width,
+        });
+        for (c, y, x) in ndarray::indices((CHANNELS, rows, width)) {
+            let found = output[(c * rows + y) * width + x];
+            let taps = ndarray::indices((side, side)).into_iter().filter_map(|(i, j)| {
+                let (y, x) = ((y * stride + i).checked_sub(pad)?, (x * stride + j).checked_sub(pad)?);
+                (y < height && x < input).then(|| weights[(c * side + i) * side + j] * cell(c, y, x))
+            });
+            let expected: f32 = taps.sum();
+            let is_left = y < first;
+            let is_right = if is_left { found.is_nan() } else { found == expected };
+            assert!(is_right, "{side} by {stride}, {height}×{input}, at {c} {y} {x}: {found}, not {expected}");
+        }
+    }
+
+    #[test]
+    fn every_side_and_stride_is_right_in_registers_of_every_width() {
+        for arch in [arch(), narrow_arch(), Arch::Scalar] {
+            for (side, stride) in [3, 5, 7].into_iter().flat_map(|side| [(side, 1), (side, 2)]) {
+                for width in [1, 4, 7, 8, 9, 15, 16, 17, 31, 33, 48, 70] {
+                    for first in 0..2 {
+                        check(arch, (side, stride), [8, width], first);
+                    }
+                }
+            }
+        }
+    }
+}
