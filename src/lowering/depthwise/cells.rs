@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use ndarray::{ArrayView4, Axis as Dimension, s};
 
+use super::rows_that_fit;
 use crate::element::Element;
 use crate::geometry::{Axis, ConvGeometry, PadMode};
 use crate::simd::{Places, SIDE};
@@ -42,10 +43,7 @@ impl Cells {
         let height = |rows: usize| (rows - 1) * h.stride + h.extent();
         let bytes = |rows: usize| [height(rows).saturating_mul(row_bytes), rows.saturating_mul(output_bytes)];
         let most = CELL_BYTES.min(workspace_bytes / 2);
-        let mut rows = h.output;
-        while rows > 1 && bytes(rows).into_iter().any(|bytes| bytes > most) {
-            rows = rows.div_ceil(2);
-        }
+        let rows = rows_that_fit(h.output, |rows| bytes(rows).into_iter().all(|bytes| bytes <= most));
         if bytes(rows).into_iter().fold(0, usize::saturating_add) > workspace_bytes {
             return None;
         }

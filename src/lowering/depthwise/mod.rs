@@ -74,10 +74,7 @@ impl Layout {
         let [_, oh, ow] = g.axes.map(|axis| axis.output);
         let cells = |rows: usize| slab_dims(g, 1, rows).into_iter().fold(1, usize::saturating_mul);
         let most = (SLAB_BYTES.min(workspace_bytes) / size).max(1);
-        let mut rows = oh;
-        while rows > 1 && cells(rows) > most {
-            rows = rows.div_ceil(2);
-        }
+        let rows = rows_that_fit(oh, |rows| cells(rows) <= most);
         let groups = task_groups(g, g.windows());
         let channels = (most / cells(rows).max(1)).clamp(1, groups);
         let slab = Slab::new(g, [1, rows], 1);
@@ -91,6 +88,15 @@ impl Layout {
     pub fn slot_len(&self) -> usize {
         self.slab_len + self.line_len + self.slack
     }
+}
+
+/// All rows, or these halved until they fit, or one.
+fn rows_that_fit(all: usize, fits: impl Fn(usize) -> bool) -> usize {
+    let mut rows = all;
+    while rows > 1 && !fits(rows) {
+        rows = rows.div_ceil(2);
+    }
+    rows
 }
 
 /// The groups of one task, with so many outputs each channel.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use ndarray::{ArrayView5, ArrayViewMut2, ArrayViewMut3, Axis as Dimension};
 
 use super::square::{Inside, MOST_READ, Planes, Square, is_square};
-use super::{SLAB_BYTES, regions, task_groups, write_windows};
+use super::{SLAB_BYTES, regions, rows_that_fit, task_groups, write_windows};
 use crate::element::Element;
 use crate::geometry::{Axis, ConvGeometry, PadMode};
 use crate::lowering::Epilogue;
@@ -45,10 +45,7 @@ impl Rows {
         let copied = ConvGeometry { groups: 1, axes: [d, every(h, h.output), every(w, w.output)], ..geometry.clone() };
         let cells = |rows: usize| slab_dims(&copied, 1, steps(h, rows)).into_iter().fold(1, usize::saturating_mul);
         let most = (SLAB_BYTES.min(workspace_bytes) / size).max(1);
-        let mut rows = h.output;
-        while rows > 1 && cells(rows) > most {
-            rows = rows.div_ceil(2);
-        }
+        let rows = rows_that_fit(h.output, |rows| cells(rows) <= most);
         let slab = Slab::new(&copied, [1, steps(h, rows)], 1);
         Some(Self {
             channels: (most / cells(rows).max(1)).max(1),
