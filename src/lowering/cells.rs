@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::ahead;
 use super::image::Image;
 use super::panel::{Chunks, Rows, pack_panel};
 use super::patches::{Segment, segments};
@@ -9,6 +10,26 @@ use super::slab::{Region, Slab, fill_slab};
 use crate::element::Element;
 use crate::gemm::Kernel;
 use crate::geometry::ConvGeometry;
+
+/// Rows so many bytes apart share their few places in the L1, and push each other out of it: they are packed.
+const SAME_SET_BYTES: usize = 2048;
+
+/// Rows of the patch matrix as the microkernel reads them: panels of windows side by side.
+#[derive(Clone, Copy)]
+pub(super) struct Panels<'a, T> {
+    pub cells: &'a [T],
+    /// Elements from a panel to the next, and from a row of it to the next.
+    step: usize,
+    pub row_step: usize,
+}
+
+impl<'a, T: Element> Panels<'a, T> {
+    /// From a window on.
+    pub fn from(&self, window: usize) -> &'a [T] {
+        let lanes = Kernel::<T>::best().lanes();
+        &self.cells[window / lanes * self.step + window % lanes..]
+    }
+}
 
 #[derive(Clone, Copy)]
 pub(super) struct Cells<'a, T> {
@@ -60,21 +81,62 @@ impl<'a, T: Element> Cells<'a, T> {
         self.slab.row_start(segment.od - depth, segment.oh - height) + segment.windows.start
     }
 
-    /// Packs rows of the patch matrix into as many panels as some windows need, `panel_len` elements apart. Those of an image,
-    /// which may lie in memory, are read in the order in which they lie there; copies are near, and panels packed one by one.
-    pub fn pack(&self, rows: Rows<'_>, windows: Range<usize>, panels: (&mut [T], usize)) {
-        match self.is_copy {
-            true => self.pack_side_by_side::<1>(rows, windows, panels),
-            false => self.pack_side_by_side::<4>(rows.far(), windows, panels),
+    /// Some rows of the patch matrix in as many panels as some windows need: where the cells lie, if those of a row's windows
+    /// are neighbours there, else packed into `panels`, `panel_len` elements apart. Cells of an image, which may lie in memory,
+    /// are packed in the order in which they lie there; copies are near, and panels packed one by one.
+    pub fn panels<'p>(
+        &self,
+        rows: Range<usize>,
+        windows: Range<usize>,
+        (panels, panel_len): (&'p mut [T], usize),
+    ) -> Panels<'p, T>
+    where
+        'a: 'p,
+    {
+        let lanes = Kernel::<T>::best().lanes();
+        if let Some(cells) = self.in_place(rows.clone(), windows.clone()) {
+            return Panels { cells, step: lanes, row_step: self.slab.channel_len };
         }
+        let rows = self.rows(rows);
+        match self.is_copy {
+            true => self.pack::<1>(rows, windows, (panels, panel_len)),
+            false => self.pack::<4>(rows.far(), windows, (panels, panel_len)),
+        }
+        Panels { cells: panels, step: panel_len, row_step: lanes }
     }
 
-    fn pack_side_by_side<const PANELS: usize>(
-        &self,
-        rows: Rows<'_>,
-        windows: Range<usize>,
-        (panels, panel_len): (&mut [T], usize),
-    ) {
+    /// Whether windows lie in each channel one after the other.
+    fn is_flat(&self) -> bool {
+        let (g, slab) = (self.geometry, self.slab);
+        let are_planes_neighbours = slab.depth == 1 || slab.depth * slab.plane_len == slab.channel_len;
+        g.taps() == 1 && slab.has_all_windows(g) && are_planes_neighbours
+    }
+
+    /// Where the first window of a row lies, if those after it follow, and vectors may read beyond the last.
+    fn in_place(&self, rows: Range<usize>, windows: Range<usize>) -> Option<&'a [T]> {
+        let step = self.slab.channel_len;
+        if !self.is_flat() || (step * size_of::<T>()).is_multiple_of(SAME_SET_BYTES) {
+            return None;
+        }
+        let [_, height, width] = self.geometry.axes.map(|axis| axis.output);
+        let place = windows.start - (self.first[0] * height + self.first[1]) * width;
+        let start = rows.start * step - self.base + place;
+        let end = start + (rows.len() - 1) * step + Kernel::<T>::best().padded(windows.len());
+        self.values.get(start..end)
+    }
+
+    /// What the panels of other windows are made of, where that lies in an image; windows beyond it are those of the next.
+    pub fn ahead(&self, rows: Range<usize>, windows: Range<usize>) -> ahead::Rows<'a, T> {
+        let image_len = self.slab.channel_len * self.geometry.in_channels;
+        let rows = if self.is_copy || !self.is_flat() { 0..0 } else { rows };
+        let start = match windows.start.checked_sub(self.slab.channel_len) {
+            Some(beyond) => image_len + beyond,
+            None => windows.start,
+        };
+        ahead::Rows::new(self.values.as_ptr().wrapping_add(start), &self.slab.offsets[rows], windows.len())
+    }
+
+    fn pack<const PANELS: usize>(&self, rows: Rows<'_>, windows: Range<usize>, (panels, panel_len): (&mut [T], usize)) {
         let lanes = Kernel::<T>::best().lanes();
         let starts = windows.clone().step_by(PANELS * lanes);
         for (start, panels) in starts.zip(panels.chunks_mut(PANELS * panel_len)) {

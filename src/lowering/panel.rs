@@ -6,7 +6,7 @@ use super::patches::Segment;
 use crate::element::Element;
 
 /// Bytes that are copied at a time: a cache line, and the widest vector there is.
-const CHUNK_BYTES: usize = 64;
+pub(super) const CHUNK_BYTES: usize = 64;
 
 /// A chunk of neighbouring cells, and where it goes in a row of the panel.
 #[derive(Clone, Copy, Default)]
@@ -106,18 +106,19 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Asks for cells that will be read soon, so that they are in the cache by then.
-pub(super) fn ask_for<T>(cells: &[T]) {
-    cells.chunks(CHUNK_BYTES / size_of::<T>()).for_each(|line| ask_for_line(line.as_ptr()));
-}
-
+/// Asks for a cell's cache line, into the L1 or the L2. It may be any address.
 #[inline(always)]
-fn ask_for_line<T>(cell: *const T) {
+pub(super) fn ask_for_line<T, const NEAR: bool>(cell: *const T) {
     #[cfg(target_arch = "x86_64")]
     {
-        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
         // SAFETY: it is a hint, which may be given of any address; every such processor knows it.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(cell.cast()) };
+        unsafe {
+            match NEAR {
+                true => _mm_prefetch::<_MM_HINT_T0>(cell.cast()),
+                false => _mm_prefetch::<_MM_HINT_T1>(cell.cast()),
+            }
+        };
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = cell;
@@ -220,7 +221,7 @@ unsafe fn pack<T, const FAR: bool>(panel: *mut T, lanes: usize, source: *const T
                     let ahead = source.add(if FAR { rows.ahead(row) } else { 0 });
                     for chunk in chunks {
                         if FAR {
-                            ask_for_line(ahead.add(chunk.from));
+                            ask_for_line::<T, false>(ahead.add(chunk.from));
                         }
                         copy_chunk(from.add(chunk.from), to.add(chunk.to));
                     }
@@ -248,7 +249,7 @@ unsafe fn pack_fixed<T, const FAR: bool, const N: usize>(
             let ahead = source.add(if FAR { rows.ahead(row) } else { 0 });
             for (from, to) in places {
                 if FAR {
-                    ask_for_line(ahead.add(from));
+                    ask_for_line::<T, false>(ahead.add(from));
                 }
                 copy_chunk(cells.add(from), out.add(to));
             }

@@ -23,7 +23,8 @@ use ndarray::{ArrayView5, ArrayViewMut2, ArrayViewMut3, Axis, s};
 
 use self::weights::Tiles;
 use super::Epilogue;
-use super::cells::Cells;
+use super::ahead;
+use super::cells::{Cells, Panels};
 use super::fold::{fold_input, fold_output};
 use super::image::Image;
 use super::lanes::Lanes;
@@ -134,17 +135,34 @@ impl<'a, T: Element> Task<'a, '_, '_, T> {
     ) {
         let kernel = Kernel::<T>::best();
         let windows = self.windows();
-        let places = cells.rows(rows.clone());
         let (lanes, panel_len) = (kernel.lanes(), self.layout.panel_len);
         for start in (0..windows).step_by(lanes * self.layout.panels) {
             let count = (lanes * self.layout.panels).min(windows - start);
             let first = self.window + start;
-            cells.pack(places, first..first + count, (panels, panel_len));
+            let panels = cells.panels(rows.clone(), first..first + count, (&mut *panels, panel_len));
             match self.layout.lanes {
-                Lanes::Windows => self.multiply_by_windows(panels, (start, count), (rows.clone(), store), sums),
+                Lanes::Windows => {
+                    let ahead = self.next(&cells, rows.clone(), start + count);
+                    self.multiply_by_windows(panels, (start, count), (rows.clone(), store), (sums, ahead));
+                }
                 Lanes::Channels => self.multiply_by_channels(panels, (start, count), (rows.clone(), store), sums),
             }
         }
+    }
+
+    /// What is packed after the windows before `end` of a block of rows: the next windows, else the next block, else
+    /// perhaps the next region.
+    fn next<'c>(&self, cells: &Cells<'c, T>, rows: Range<usize>, end: usize) -> ahead::Rows<'c, T> {
+        let (depth, all) = (self.geometry.patch_rows(), self.windows());
+        let count = Kernel::<T>::best().lanes() * self.layout.panels;
+        let (rows, windows) = if end < all {
+            (rows, end..all.min(end + count))
+        } else if rows.end < depth {
+            (rows.end..depth.min(rows.end + self.layout.block_rows), 0..all.min(count))
+        } else {
+            (0..depth.min(self.layout.block_rows), all..all + all.min(count))
+        };
+        cells.ahead(rows, self.window + windows.start..self.window + windows.end)
     }
 
     /// The packed weights of a block of rows from this task's first channel on, with the padded channels
@@ -159,17 +177,16 @@ impl<'a, T: Element> Task<'a, '_, '_, T> {
     /// windows]` until all blocks are added. Each tile of weights meets all panels while it is in the L1.
     fn multiply_by_windows(
         &mut self,
-        panels: &[T],
+        panels: Panels<'_, T>,
         (start, count): (usize, usize),
         (rows, store): (Range<usize>, Store),
-        sums: &mut [T],
+        (sums, mut ahead): (&mut [T], ahead::Rows<'_, T>),
     ) {
         let kernel = Kernel::<T>::best();
         let tiles = Tiles::of::<T>(Lanes::Windows);
-        let (k, panel_len) = (rows.len(), self.layout.panel_len);
+        let k = rows.len();
         let is_last = rows.end == self.geometry.patch_rows();
         let mut weights = self.weights(&rows, tiles);
-        let last = panels.chunks_exact(panel_len).nth((count - 1) / kernel.lanes()).expect("a panel of these windows");
         let tail = Some(count % kernel.vector).filter(|&tail| tail <= kernel.most_tail()).unwrap_or(0);
         let [channels, images, windows] = self.dims();
         let (piece, buffer) = if images == 1 {
@@ -181,27 +198,30 @@ impl<'a, T: Element> Task<'a, '_, '_, T> {
             (sums.slice_move(s![.., start..start + kernel.padded(count - tail) + tail]), buffer)
         };
         let (is_contiguous, whole) = (piece.strides()[1] == 1, piece.ncols() - tail);
+        let output = ahead::Tiles::of(piece.view());
+        let is_written = store == Store::Overwrite && images == 1;
+        let share = ahead.lines().div_ceil(channels.div_ceil(tiles.most) * whole.div_ceil(kernel.lanes()).max(1));
         for (first, mut channels) in blocks(piece, Axis(0), 2 * tiles.most) {
             let right_step = tiles.most.min(channels.nrows());
-            let operands =
-                Operands { k, left: panels, left_step: kernel.lanes(), right: weights, right_step, right_column: 1 };
+            let (left, left_step) = (panels.cells, panels.row_step);
+            let operands = Operands { k, left, left_step, right: weights, right_step, right_column: 1 };
             let (vectors, tail) = channels.view_mut().split_at(Axis(1), whole);
-            for (_, channels) in blocks(vectors, Axis(0), tiles.most) {
+            for (channel, channels) in blocks(vectors, Axis(0), tiles.most) {
                 let operands = Operands { right: weights, right_step: channels.nrows(), ..operands };
                 weights = &weights[k * channels.nrows()..];
-                if whole <= kernel.lanes() {
-                    multiply_tile(operands, store, (channels, is_contiguous), buffer);
-                } else {
-                    let tiles = blocks(channels, Axis(1), kernel.lanes());
-                    for ((_, tile), left) in tiles.zip(panels.chunks_exact(panel_len)) {
-                        multiply_tile(Operands { left, ..operands }, store, (tile, is_contiguous), buffer);
+                let next = (first + channel + tiles.most, tiles.most);
+                for (column, tile) in blocks(channels, Axis(1), kernel.lanes()) {
+                    ahead.ask(share);
+                    if is_written {
+                        output.ask(next, (column, tile.ncols()), count);
                     }
+                    let operands = Operands { left: panels.from(column), ..operands };
+                    multiply_tile(operands, store, (tile, is_contiguous), buffer);
                 }
             }
             // Last, since it has too little to do while it waits for weights.
             if !tail.is_empty() {
-                let left = &last[whole % kernel.lanes()..];
-                multiply_tail(Operands { left, ..operands }, store, tail);
+                multiply_tail(Operands { left: panels.from(whole), ..operands }, store, tail);
             }
             if is_last && images == 1 {
                 self.epilogue.apply(self.channel + first, channels);
@@ -212,7 +232,7 @@ impl<'a, T: Element> Task<'a, '_, '_, T> {
     /// Channels on the lanes: sums are kept as `[windows, channels]` until all blocks are added.
     fn multiply_by_channels(
         &self,
-        panel: &[T],
+        panel: Panels<'_, T>,
         (start, count): (usize, usize),
         (rows, store): (Range<usize>, Store),
         sums: &mut [T],
@@ -227,8 +247,7 @@ impl<'a, T: Element> Task<'a, '_, '_, T> {
             let lanes = tiles.most.min(channels - first);
             let (k, left) = (rows.len(), &weights[..rows.len() * lanes]);
             for (window, part) in blocks(tile, Axis(0), kernel.columns()) {
-                let right = &panel[window..];
-                let right_step = kernel.lanes();
+                let (right, right_step) = (&panel.cells[window..], panel.row_step);
                 let operands = Operands { k, left, left_step: lanes, right, right_step, right_column: 1 };
                 kernel.run(operands, store, part);
             }

@@ -1,0 +1,71 @@
+//! What is asked of memory before it is needed.
+//!
+//! A large batch's images come from memory and its outputs go there. The processor finds the order of long runs by
+//! itself, but not that of a tile, which is a few cells of each of many channels.
+
+use ndarray::ArrayView2;
+
+use super::panel::{CHUNK_BYTES, ask_for_line};
+
+/// Asks for cells that will be read soon, so that they are in the L2 by then.
+pub(super) fn ask_for<T>(cells: &[T]) {
+    cells.chunks(CHUNK_BYTES / size_of::<T>()).for_each(|line| ask_for_line::<T, false>(line.as_ptr()));
+}
+
+/// A matrix that is written tile by tile. It is asked for into the L1.
+pub(super) struct Tiles<T> {
+    start: *const T,
+    row_step: isize,
+    rows: usize,
+}
+
+impl<T> Tiles<T> {
+    pub fn of(matrix: ArrayView2<'_, T>) -> Self {
+        Self { start: matrix.as_ptr(), row_step: matrix.strides()[0], rows: matrix.nrows() }
+    }
+
+    /// Asks for some columns of `count` rows from `first` on, which lie side by side; after the last row comes the
+    /// first, of the `step` columns further.
+    pub fn ask(&self, (first, count): (usize, usize), (column, columns): (usize, usize), step: usize) {
+        let (first, column) = if first < self.rows { (first, column) } else { (0, column + step) };
+        for row in first..self.rows.min(first + count) {
+            let row = self.start.wrapping_offset(row as isize * self.row_step).wrapping_add(column);
+            let lines = (0..columns).step_by(CHUNK_BYTES / size_of::<T>());
+            lines.for_each(|line| ask_for_line::<T, true>(row.wrapping_add(line)));
+        }
+    }
+}
+
+/// Rows of an image that panels will be packed from. They are asked for into the L2, a few lines at a time while
+/// others are multiplied: all of them at once would wait for each other.
+pub(super) struct Rows<'a, T> {
+    start: *const T,
+    /// Where those begin that were not asked for yet.
+    offsets: &'a [usize],
+    /// Cache lines of each, and those of the first that were asked for.
+    lines: usize,
+    asked: usize,
+}
+
+impl<'a, T> Rows<'a, T> {
+    /// Of so many cells each.
+    pub fn new(start: *const T, offsets: &'a [usize], cells: usize) -> Self {
+        Self { start, offsets, lines: (cells * size_of::<T>()).div_ceil(CHUNK_BYTES), asked: 0 }
+    }
+
+    pub fn lines(&self) -> usize {
+        self.offsets.len() * self.lines
+    }
+
+    /// Asks for the next lines.
+    pub fn ask(&mut self, lines: usize) {
+        for _ in 0..lines {
+            let Some(&offset) = self.offsets.first() else { return };
+            ask_for_line::<T, false>(self.start.wrapping_add(offset + self.asked * (CHUNK_BYTES / size_of::<T>())));
+            self.asked += 1;
+            if self.asked == self.lines {
+                (self.offsets, self.asked) = (&self.offsets[1..], 0);
+            }
+        }
+    }
+}
