@@ -20,9 +20,6 @@ const NEAR_WEIGHT_BYTES: usize = 24 << 20;
 /// Input channels of a pass: fewer would transform outputs too often.
 const MIN_PASS: usize = 128;
 
-/// Tiles of an image with which passes pay, at the most.
-const PASS_TILES: usize = 256;
-
 /// Everything that is known before the arrays come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Layout {
@@ -162,7 +159,7 @@ fn pass_length(
     workspace_bytes: usize,
 ) -> usize {
     let (ins, tiles) = (geometry.group_in_channels().max(1), counts.iter().product::<usize>());
-    if !is_far(geometry, tile, vector) || tiles > PASS_TILES {
+    if !is_far(geometry, tile, vector) {
         return ins;
     }
     let channel_bytes = tile.products() * tiles.min(MAX_TILES) * vector.size;
