@@ -147,3 +147,53 @@ impl<'a, T: Element> Cells<'a, T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ConvOptions;
+    use ndarray::Array5;
+
+    /// Every window of every row, by panels, and how many of these are where the cells lie.
+    fn check([channels, height, width]: [usize; 3], stride: usize) -> [usize; 2] {
+        let geometry = ConvOptions::<2>::new().stride([1, stride]);
+        let geometry = geometry.geometry(&[1, channels, height, width], &[2, channels, 1, 1]).unwrap();
+        let cell = |(_, c, _, h, w): (usize, usize, usize, usize, usize)| ((c * height + h) * width + w) as f32;
+        let input = Array5::from_shape_fn([1, channels, 1, height, width], cell);
+        let image = Image::of(&geometry, input.view(), 0, 0);
+        let (whole, slab) = (Slab::whole(&geometry, channels), Slab::new(&geometry, [1, height], channels));
+        let region = Region { first: [0, 0], count: [1, height] };
+        let mut copy = vec![f32::NAN; channels * slab.channel_len];
+        let (rows, all) = (1..channels, geometry.windows());
+        let cells = Cells::of(&geometry, (whole.as_ref(), &slab), image, (rows.clone(), region), &mut copy);
+        let lanes = Kernel::<f32>::best().lanes();
+        let panel_len = channels * lanes + 64;
+        let mut found = [0; 2];
+        for windows in (0..all).step_by(2 * lanes).map(|start| start..all.min(start + 2 * lanes)) {
+            let mut buffer = vec![f32::NAN; 2 * panel_len];
+            let panels = cells.panels(rows.clone(), windows.clone(), (&mut buffer, panel_len));
+            found[usize::from(panels.row_step != lanes)] += 1;
+            for (row, window) in ndarray::indices((rows.len(), windows.len())) {
+                let place = windows.start + window;
+                let [oh, ow] = [place / geometry.axes[2].output, place % geometry.axes[2].output];
+                let expected = input[[0, rows.start + row, 0, oh, ow * stride]];
+                assert_eq!(panels.from(window)[row * panels.row_step], expected, "row {row}, window {place}");
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn windows_are_read_where_they_lie_unless_vectors_would_reach_beyond_the_last_cell() {
+        let lanes = Kernel::<f32>::best().lanes();
+        let [packed, in_place] = check([5, 13, 37], 1);
+        assert!(packed <= 1 && in_place > 0, "{packed} packed");
+        // A copy of every other cell.
+        let [packed, in_place] = check([5, 13, 74], 2);
+        assert!(packed <= 1 && in_place > 0, "{packed} packed");
+        // The last vector is whole.
+        assert_eq!(check([3, 3, lanes], 1)[0], 0);
+        // Rows that would push each other out of the cache.
+        assert_eq!(check([5, 32, 32], 1)[1], 0);
+    }
+}

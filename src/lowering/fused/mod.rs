@@ -3,10 +3,12 @@
 //! A task computes a block of output channels for a region of windows. It takes the patch matrix by
 //! blocks of rows, which are a few input channels: it copies those, padded, into a slab that stays in
 //! the L2; packs panels of windows from it, by runs of neighbouring cells; and multiplies them by the packed
-//! weights, tile by tile. Few weights stay in the L2 for one panel after the other; many are read once for
-//! as many panels as the L2 holds. In a batch of small maps a task has the windows of several images, and its sums are
-//! kept apart from the output until they are complete. (The loops are those of K. Goto, R. van de Geijn, "Anatomy of
-//! high-performance matrix multiplication", 2008, with the packing of B replaced.)
+//! weights, tile by tile. Where all windows of a row are neighbours, as those of a 1×1 kernel are, they are multiplied
+//! where they lie. Few weights stay in the L2 for one panel after the other; many are read once for as many panels as
+//! the L2 holds. What comes from memory and what goes there is asked for while the tiles before it are multiplied. In a
+//! batch of small maps a task has the windows of several images, and its sums are kept apart from the output until they
+//! are complete. (The loops are those of K. Goto, R. van de Geijn, "Anatomy of high-performance matrix multiplication",
+//! 2008, with the packing of B replaced.)
 
 mod cut;
 mod layout;
@@ -150,8 +152,8 @@ impl<'a, T: Element> Task<'a, '_, '_, T> {
         }
     }
 
-    /// What is packed after the windows before `end` of a block of rows: the next windows, else the next block, else
-    /// perhaps the next region.
+    /// What is read after the windows before `end` of a block of rows: the next windows, else the next block's first ones, else
+    /// perhaps those of the next region.
     fn next<'c>(&self, cells: &Cells<'c, T>, rows: Range<usize>, end: usize) -> ahead::Rows<'c, T> {
         let (depth, all) = (self.geometry.patch_rows(), self.windows());
         let count = Kernel::<T>::best().lanes() * self.layout.panels;
