@@ -81,12 +81,12 @@ impl<'a, T: Element> Cells<'a, T> {
         self.slab.row_start(segment.od - depth, segment.oh - height) + segment.windows.start
     }
 
-    /// Some rows of the patch matrix in as many panels as some windows need: where the cells lie, if those of a row's windows
+    /// Some rows of the patch matrix, whose kernel cells lie at `places`, in as many panels as some windows need: where the cells lie, if those of a row's windows
     /// are neighbours there, else packed into `panels`, `panel_len` elements apart. Cells of an image, which may lie in memory,
     /// are packed in the order in which they lie there; copies are near, and panels packed one by one.
     pub fn panels<'p>(
         &self,
-        rows: Range<usize>,
+        (rows, places): (Range<usize>, Rows<'_>),
         windows: Range<usize>,
         (panels, panel_len): (&'p mut [T], usize),
     ) -> Panels<'p, T>
@@ -94,13 +94,12 @@ impl<'a, T: Element> Cells<'a, T> {
         'a: 'p,
     {
         let lanes = Kernel::<T>::best().lanes();
-        if let Some(cells) = self.in_place(rows.clone(), windows.clone()) {
+        if let Some(cells) = self.in_place(rows, windows.clone()) {
             return Panels { cells, step: lanes, row_step: self.slab.channel_len };
         }
-        let rows = self.rows(rows);
         match self.is_copy {
-            true => self.pack::<1>(rows, windows, (panels, panel_len)),
-            false => self.pack::<4>(rows.far(), windows, (panels, panel_len)),
+            true => self.pack::<1>(places, windows, (panels, panel_len)),
+            false => self.pack::<4>(places.far(), windows, (panels, panel_len)),
         }
         Panels { cells: panels, step: panel_len, row_step: lanes }
     }
@@ -171,7 +170,8 @@ mod tests {
         let mut found = [0; 2];
         for windows in (0..all).step_by(2 * lanes).map(|start| start..all.min(start + 2 * lanes)) {
             let mut buffer = vec![f32::NAN; 2 * panel_len];
-            let panels = cells.panels(rows.clone(), windows.clone(), (&mut buffer, panel_len));
+            let places = cells.rows(rows.clone());
+            let panels = cells.panels((rows.clone(), places), windows.clone(), (&mut buffer, panel_len));
             found[usize::from(panels.row_step != lanes)] += 1;
             for (row, window) in ndarray::indices((rows.len(), windows.len())) {
                 let place = windows.start + window;

@@ -151,7 +151,7 @@ impl Cut {
             _ => (self.block_rows.div_ceil(self.taps) + 1).min(geometry.group_in_channels()),
         };
         let [depth, height, phases, columns] = slab_dims(geometry, self.planes, self.rows);
-        // Rows are copied by whole 64-byte chunks, the last of which may run over.
+        // Cells are moved by whole 64-byte chunks, the last of which may run over where it is read and where it is written.
         let slack = 64 / vector.size;
         let outs = self.channels.min(geometry.group_out_channels());
         let windows = self.planes * self.rows * geometry.axes[2].output;
@@ -161,7 +161,7 @@ impl Cut {
             Lanes::Windows => tile,
             Lanes::Channels => windows * outs.next_multiple_of(vector.len),
         };
-        [channels * depth * height * phases * columns, self.block_rows * vector.lanes + slack, sums]
+        [channels * depth * height * phases * columns + slack, self.block_rows * vector.lanes + slack, sums]
     }
 
     /// Makes the cut smaller; false if it cannot be.

@@ -137,11 +137,12 @@ impl<'a, T: Element> Task<'a, '_, '_, T> {
     ) {
         let kernel = Kernel::<T>::best();
         let windows = self.windows();
+        let places = cells.rows(rows.clone());
         let (lanes, panel_len) = (kernel.lanes(), self.layout.panel_len);
         for start in (0..windows).step_by(lanes * self.layout.panels) {
             let count = (lanes * self.layout.panels).min(windows - start);
             let first = self.window + start;
-            let panels = cells.panels(rows.clone(), first..first + count, (&mut *panels, panel_len));
+            let panels = cells.panels((rows.clone(), places), first..first + count, (&mut *panels, panel_len));
             match self.layout.lanes {
                 Lanes::Windows => {
                     let ahead = self.next(&cells, rows.clone(), start + count);
@@ -201,7 +202,7 @@ impl<'a, T: Element> Task<'a, '_, '_, T> {
         };
         let (is_contiguous, whole) = (piece.strides()[1] == 1, piece.ncols() - tail);
         let output = ahead::Tiles::of(piece.view());
-        let is_written = store == Store::Overwrite && images == 1;
+        let is_written = store == Store::Overwrite && images == 1 && is_contiguous;
         let share = ahead.lines().div_ceil(channels.div_ceil(tiles.most) * whole.div_ceil(kernel.lanes()).max(1));
         for (first, mut channels) in blocks(piece, Axis(0), 2 * tiles.most) {
             let right_step = tiles.most.min(channels.nrows());
