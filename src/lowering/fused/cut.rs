@@ -113,13 +113,14 @@ impl Cut {
         let slab_len = slab_dims(g, 1, oh).into_iter().fold(block_rows.div_ceil(taps), usize::saturating_mul);
         let most = (FOLDED_WINDOWS / windows).min(SLAB_BYTES / slab_len.saturating_mul(vector.size).max(1));
         let even = |parts: usize| fill_lanes(images.div_ceil(parts.clamp(1, images)), images, windows, vector);
-        let planes = even(images.div_ceil(most.max(1)));
+        let fewest = images.div_ceil(most.max(1));
+        let planes = even(fewest);
         let parts = all_channels.div_ceil((FOLDED_SUM_BYTES / (planes * windows * vector.size)).max(1));
         // For the threads, channels are cut first: the weights are read by one task or the other.
         let missing = if threads > 1 { (TASKS_A_THREAD * threads).div_ceil(g.groups) } else { 1 };
         let most_parts = all_channels.div_ceil(FOLDED_CHANNELS);
         let parts = parts.max(missing.div_ceil(images.div_ceil(planes)).min(most_parts));
-        let planes = planes.min(even(missing.div_ceil(parts)));
+        let planes = planes.min(even(missing.div_ceil(parts).max(fewest)));
         let parts = parts.max(threads.div_ceil(images.div_ceil(planes)).min(all_channels.div_ceil(MIN_CHANNELS)));
         let channels = block_length(all_channels, parts, channel_unit(lanes, vector));
         Self { is_folded: true, lanes, block_rows, taps, planes, rows: oh, channels, panels: 1 }.with_panels(ow, vector)

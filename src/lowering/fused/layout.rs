@@ -99,6 +99,12 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_that_no_machine_holds_is_cut_at_once() {
+        let found = layout([1 << 45, 16, 7, 7], [16, 16, 3, 3], 2);
+        assert!(found.folded.is_some() && found.planes <= 10, "{} images", found.planes);
+    }
+
+    #[test]
     fn a_folded_batch_has_pieces_for_all_threads_in_the_memory_that_it_may_have() {
         for (threads, least) in [(1, 1), (2, 4), (7, 8)] {
             for (outs, ins, kernel) in [(512, 2048, 1), (2048, 512, 1), (512, 512, 3)] {

@@ -163,10 +163,9 @@ fn pass_length(
         return ins;
     }
     let channel_bytes = tile.products() * tiles.min(MAX_TILES) * vector.size;
-    let fits = |pass: &usize| pass.saturating_mul(channel_bytes) <= workspace_bytes / 10 * 7;
+    let longest = workspace_bytes / 10 * 7 / channel_bytes.max(1);
     let most_passes = (ins / MIN_PASS).max(1);
-    let mut lengths = (1..=most_passes).map(|passes| ins.div_ceil(passes));
-    lengths.find(fits).unwrap_or(ins.div_ceil(most_passes))
+    ins.div_ceil(ins.div_ceil(longest.max(1)).min(most_passes))
 }
 
 #[cfg(test)]
@@ -180,6 +179,12 @@ mod tests {
     fn many_tiles_have_a_layout_in_the_smallest_workspace() {
         let geometry = ConvOptions::<2>::new().geometry(&[1, 1, 70, 70], &[1, 1, 3, 3]).unwrap();
         assert_eq!(Layout::new(&geometry, Scheme::F4, VECTOR, 1).unwrap().block, [1, 1, 1]);
+    }
+
+    #[test]
+    fn a_pass_of_more_channels_than_any_machine_holds_is_found_at_once() {
+        let geometry = ConvOptions::<2>::new().geometry(&[1, 1 << 45, 30, 30], &[1, 1 << 45, 3, 3]).unwrap();
+        assert!(Layout::new(&geometry, Scheme::F4, VECTOR, 2 << 20).unwrap().pass < 1 << 10);
     }
 
     #[test]
