@@ -13,13 +13,13 @@ pub(super) fn ask_for<T>(cells: &[T]) {
 }
 
 /// A matrix that is written tile by tile. It is asked for into the L1.
-pub(super) struct Tiles<T> {
+pub(super) struct Output<T> {
     start: *const T,
     row_step: isize,
     rows: usize,
 }
 
-impl<T> Tiles<T> {
+impl<T> Output<T> {
     pub fn of(matrix: ArrayView2<'_, T>) -> Self {
         Self { start: matrix.as_ptr(), row_step: matrix.strides()[0], rows: matrix.nrows() }
     }
@@ -36,9 +36,9 @@ impl<T> Tiles<T> {
     }
 }
 
-/// Rows of an image that panels will be packed from. They are asked for into the L2, a few lines at a time while
-/// others are multiplied: all of them at once would wait for each other.
-pub(super) struct Rows<'a, T> {
+/// Rows of an image that panels will be made of. They are asked for into the L2, a few lines with each call
+/// of the microkernel: all of them at once would wait for each other.
+pub(super) struct Input<'a, T> {
     start: *const T,
     /// Where those begin that were not asked for yet.
     offsets: &'a [usize],
@@ -47,7 +47,7 @@ pub(super) struct Rows<'a, T> {
     asked: usize,
 }
 
-impl<'a, T> Rows<'a, T> {
+impl<'a, T> Input<'a, T> {
     /// Of so many cells each.
     pub fn new(start: *const T, offsets: &'a [usize], cells: usize) -> Self {
         Self { start, offsets, lines: (cells * size_of::<T>()).div_ceil(CHUNK_BYTES), asked: 0 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::ahead;
+use super::ahead::Input;
 use super::image::Image;
 use super::panel::{Chunks, Rows, pack_panel};
 use super::patches::{Segment, segments};
@@ -81,9 +81,10 @@ impl<'a, T: Element> Cells<'a, T> {
         self.slab.row_start(segment.od - depth, segment.oh - height) + segment.windows.start
     }
 
-    /// Some rows of the patch matrix, whose kernel cells lie at `places`, in as many panels as some windows need: where the cells lie, if those of a row's windows
-    /// are neighbours there, else packed into `panels`, `panel_len` elements apart. Cells of an image, which may lie in memory,
-    /// are packed in the order in which they lie there; copies are near, and panels packed one by one.
+    /// Some rows of the patch matrix, whose kernel cells lie at `places`, in as many panels as some windows need: where the
+    /// cells lie, if those of a row's windows are neighbours there, else packed into `panels`, `panel_len` elements apart.
+    /// Cells of an image, which may lie in memory, are packed in the order in which they lie there; copies are near, and
+    /// panels packed one by one.
     pub fn panels<'p>(
         &self,
         (rows, places): (Range<usize>, Rows<'_>),
@@ -125,14 +126,14 @@ impl<'a, T: Element> Cells<'a, T> {
     }
 
     /// What the panels of other windows are made of, where that lies in an image; windows beyond it are those of the next.
-    pub fn ahead(&self, rows: Range<usize>, windows: Range<usize>) -> ahead::Rows<'a, T> {
+    pub fn ahead(&self, rows: Range<usize>, windows: Range<usize>) -> Input<'a, T> {
         let image_len = self.slab.channel_len * self.geometry.in_channels;
         let rows = if self.is_copy || !self.is_flat() { 0..0 } else { rows };
         let start = match windows.start.checked_sub(self.slab.channel_len) {
             Some(beyond) => image_len + beyond,
             None => windows.start,
         };
-        ahead::Rows::new(self.values.as_ptr().wrapping_add(start), &self.slab.offsets[rows], windows.len())
+        Input::new(self.values.as_ptr().wrapping_add(start), &self.slab.offsets[rows], windows.len())
     }
 
     fn pack<const PANELS: usize>(&self, rows: Rows<'_>, windows: Range<usize>, (panels, panel_len): (&mut [T], usize)) {

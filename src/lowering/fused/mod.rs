@@ -25,7 +25,7 @@ use ndarray::{ArrayView5, ArrayViewMut2, ArrayViewMut3, Axis, s};
 
 use self::weights::Tiles;
 use super::Epilogue;
-use super::ahead;
+use super::ahead::{Input, Output};
 use super::cells::{Cells, Panels};
 use super::fold::{fold_input, fold_output};
 use super::image::Image;
@@ -155,7 +155,7 @@ impl<'a, T: Element> Task<'a, '_, '_, T> {
 
     /// What is read after the windows before `end` of a block of rows: the next windows, else the next block's first ones, else
     /// perhaps those of the next region.
-    fn next<'c>(&self, cells: &Cells<'c, T>, rows: Range<usize>, end: usize) -> ahead::Rows<'c, T> {
+    fn next<'c>(&self, cells: &Cells<'c, T>, rows: Range<usize>, end: usize) -> Input<'c, T> {
         let (depth, all) = (self.geometry.patch_rows(), self.windows());
         let count = Kernel::<T>::best().lanes() * self.layout.panels;
         let (rows, windows) = if end < all {
@@ -183,7 +183,7 @@ impl<'a, T: Element> Task<'a, '_, '_, T> {
         panels: Panels<'_, T>,
         (start, count): (usize, usize),
         (rows, store): (Range<usize>, Store),
-        (sums, mut ahead): (&mut [T], ahead::Rows<'_, T>),
+        (sums, mut ahead): (&mut [T], Input<'_, T>),
     ) {
         let kernel = Kernel::<T>::best();
         let tiles = Tiles::of::<T>(Lanes::Windows);
@@ -201,7 +201,7 @@ impl<'a, T: Element> Task<'a, '_, '_, T> {
             (sums.slice_move(s![.., start..start + kernel.padded(count - tail) + tail]), buffer)
         };
         let (is_contiguous, whole) = (piece.strides()[1] == 1, piece.ncols() - tail);
-        let output = ahead::Tiles::of(piece.view());
+        let output = Output::of(piece.view());
         let is_written = store == Store::Overwrite && images == 1 && is_contiguous;
         let share = ahead.lines().div_ceil(channels.div_ceil(tiles.most) * whole.div_ceil(kernel.lanes()).max(1));
         for (first, mut channels) in blocks(piece, Axis(0), 2 * tiles.most) {
