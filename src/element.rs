@@ -49,7 +49,14 @@ mod sealed {
         fn halve<S: Simd>(simd: S, cells: &[Self], out: &mut [Self]);
 
         /// Puts each column of the rows, which have as many, to the target.
-        fn turn(rows: [&[Self]; SIDE], to: impl Target<Self>);
+        fn turn(rows: [&[Self]; SIDE], to: impl Target<Self>) {
+            Self::turn_all(std::iter::once((0, rows)), to);
+        }
+
+        /// The same of several blocks of rows, each with the number of its first row.
+        fn turn_all<'a>(blocks: impl Iterator<Item = (usize, [&'a [Self]; SIDE])>, to: impl Target<Self>)
+        where
+            Self: 'a;
     }
 
     macro_rules! sealed {
@@ -119,8 +126,8 @@ mod sealed {
                     $halve(simd, cells, out);
                 }
 
-                fn turn(rows: [&[Self]; SIDE], to: impl Target<Self>) {
-                    $turn(rows, to);
+                fn turn_all<'a>(blocks: impl Iterator<Item = (usize, [&'a [Self]; SIDE])>, to: impl Target<Self>) {
+                    $turn(blocks, to);
                 }
             }
         };

@@ -1,7 +1,7 @@
 //! The microkernels of the `gemm` family, behind one checked call.
 //!
 //! They were measured beside hand-written AVX-512 kernels of seven shapes and were within 1 % of the best, so
-//! this crate has none of its own; NEON, AVX2, AVX-512 and wasm come with them.
+//! this crate has none of its own for packed operands; NEON, AVX2, AVX-512 and wasm come with them.
 
 #![allow(unsafe_code)]
 
@@ -11,6 +11,7 @@ use std::sync::{LazyLock, OnceLock};
 use gemm_common::microkernel::MicroKernelFn;
 use ndarray::ArrayViewMut2;
 
+use super::in_place::{Multiply, multiply};
 use super::store::Store;
 use super::tail::MAX_TAIL;
 use crate::element::Element;
@@ -24,6 +25,8 @@ pub(crate) struct Kernel<T: 'static> {
     table: Vec<&'static [MicroKernelFn<T>]>,
     /// The instruction set, for people.
     pub isa: &'static str,
+    /// The product whose windows are read where they lie.
+    pub(super) in_place: Multiply<T>,
     /// What [`rate`](Self::rate) has measured.
     pub(super) rate: OnceLock<f64>,
 }
@@ -120,7 +123,13 @@ impl<T: Element> Kernel<T> {
 /// The kernels of one module of the `gemm` family, as slices.
 macro_rules! kernel {
     ($isa:literal, $vector:expr, $table:path) => {
-        Kernel { vector: $vector, table: $table.iter().map(|row| &row[..]).collect(), isa: $isa, rate: OnceLock::new() }
+        Kernel {
+            vector: $vector,
+            table: $table.iter().map(|row| &row[..]).collect(),
+            isa: $isa,
+            in_place: multiply,
+            rate: OnceLock::new(),
+        }
     };
 }
 

@@ -2,6 +2,7 @@
 
 mod backend;
 mod dense;
+mod in_place;
 mod kernels;
 #[cfg(feature = "_openblas")]
 mod openblas;
@@ -13,6 +14,7 @@ mod tail;
 pub(crate) use backend::Dense;
 pub use backend::{Backend, DenseCalls, dense_calls};
 pub(crate) use dense::matmul;
+pub(crate) use in_place::{Sums, Windows, channel_lanes, is_step};
 pub use kernels::isa;
 pub(crate) use kernels::{Kernel, Operands};
 pub(crate) use store::Store;

@@ -5,11 +5,11 @@
 
 use ndarray::ArrayView2;
 
-use super::panel::{CHUNK_BYTES, ask_for_line};
+use crate::simd::{LINE_BYTES, ask_for_line};
 
 /// Asks for cells that will be read soon, so that they are in the L2 by then.
 pub(super) fn ask_for<T>(cells: &[T]) {
-    cells.chunks(CHUNK_BYTES / size_of::<T>()).for_each(|line| ask_for_line::<T, false>(line.as_ptr()));
+    cells.chunks(LINE_BYTES / size_of::<T>()).for_each(|line| ask_for_line::<T, false>(line.as_ptr()));
 }
 
 /// A matrix that is written tile by tile. It is asked for into the L1.
@@ -30,41 +30,42 @@ impl<T> Output<T> {
         let (first, column) = if first < self.rows { (first, column) } else { (0, column + step) };
         for row in first..self.rows.min(first + count) {
             let row = self.start.wrapping_offset(row as isize * self.row_step).wrapping_add(column);
-            let lines = (0..columns).step_by(CHUNK_BYTES / size_of::<T>());
+            let lines = (0..columns).step_by(LINE_BYTES / size_of::<T>());
             lines.for_each(|line| ask_for_line::<T, true>(row.wrapping_add(line)));
         }
     }
 }
 
-/// Rows of an image that panels will be made of. They are asked for into the L2, a few lines with each call
-/// of the microkernel: all of them at once would wait for each other.
-pub(super) struct Input<'a, T> {
+/// Runs of cells of an image that will be read, one in each of some channels. They are asked for into the L2, a few lines
+/// with each call of the microkernel: all of them at once would wait for each other.
+pub(super) struct Input<T> {
+    /// Where the first run begins that was not asked for yet.
     start: *const T,
-    /// Where those begin that were not asked for yet.
-    offsets: &'a [usize],
+    /// Elements from one run to the next, and how many are left.
+    step: usize,
+    runs: usize,
     /// Cache lines of each, and those of the first that were asked for.
     lines: usize,
     asked: usize,
 }
 
-impl<'a, T> Input<'a, T> {
-    /// Of so many cells each.
-    pub fn new(start: *const T, offsets: &'a [usize], cells: usize) -> Self {
-        Self { start, offsets, lines: (cells * size_of::<T>()).div_ceil(CHUNK_BYTES), asked: 0 }
+impl<T> Input<T> {
+    /// Of so many cells each. It may be any address.
+    pub fn new(start: *const T, (runs, step): (usize, usize), cells: usize) -> Self {
+        Self { start, step, runs, lines: (cells * size_of::<T>()).div_ceil(LINE_BYTES), asked: 0 }
     }
 
     pub fn lines(&self) -> usize {
-        self.offsets.len() * self.lines
+        self.runs * self.lines
     }
 
     /// Asks for the next lines.
     pub fn ask(&mut self, lines: usize) {
-        for _ in 0..lines {
-            let Some(&offset) = self.offsets.first() else { return };
-            ask_for_line::<T, false>(self.start.wrapping_add(offset + self.asked * (CHUNK_BYTES / size_of::<T>())));
+        for _ in 0..lines.min(self.lines()) {
+            ask_for_line::<T, false>(self.start.wrapping_add(self.asked * (LINE_BYTES / size_of::<T>())));
             self.asked += 1;
             if self.asked == self.lines {
-                (self.offsets, self.asked) = (&self.offsets[1..], 0);
+                *self = Self { start: self.start.wrapping_add(self.step), runs: self.runs - 1, asked: 0, ..*self };
             }
         }
     }

@@ -18,7 +18,7 @@ pub enum Algorithm {
     Im2colTiled,
     /// 1×1 kernels without stride or padding: the input is the patch matrix, nothing is copied.
     Pointwise,
-    /// The patch matrix is never stored: packing for the microkernel reads it from the image.
+    /// The patch matrix is never stored: the microkernel, or packing for it, reads windows from the image.
     Fused,
     /// The same with Strassen's seven products of quarters instead of eight, which are other sums: even numbers of output
     /// channels a group and of rows of the patch matrix.

@@ -8,7 +8,7 @@ use super::panel::{Chunks, Rows, pack_panel};
 use super::patches::{Segment, segments};
 use super::slab::{Region, Slab, fill_slab};
 use crate::element::Element;
-use crate::gemm::Kernel;
+use crate::gemm::{Kernel, Windows};
 use crate::geometry::ConvGeometry;
 
 /// Rows so many bytes apart share their few places in the L1, and push each other out of it: they are packed.
@@ -81,6 +81,19 @@ impl<'a, T: Element> Cells<'a, T> {
         self.slab.row_start(segment.od - depth, segment.oh - height) + segment.windows.start
     }
 
+    /// All windows of the region, for some rows of the patch matrix.
+    pub fn windows(&self, rows: Range<usize>, region: Region) -> Windows<'_, T> {
+        let [depth, height] = [0, 1].map(|axis| region.first[axis] - self.first[axis]);
+        let [planes, lines] = region.count;
+        Windows {
+            cells: self.values,
+            offsets: &self.slab.offsets[rows],
+            start: self.slab.row_start(depth, height).wrapping_sub(self.base),
+            counts: [planes, lines, self.geometry.axes[2].output],
+            steps: self.slab.window_steps(),
+        }
+    }
+
     /// Some rows of the patch matrix, whose kernel cells lie at `places`, in as many panels as some windows need: where the
     /// cells lie, if those of a row's windows are neighbours there, else packed into `panels`, `panel_len` elements apart.
     /// Cells of an image, which may lie in memory, are packed in the order in which they lie there; copies are near, and
@@ -126,14 +139,15 @@ impl<'a, T: Element> Cells<'a, T> {
     }
 
     /// What the panels of other windows are made of, where that lies in an image; windows beyond it are those of the next.
-    pub fn ahead(&self, rows: Range<usize>, windows: Range<usize>) -> Input<'a, T> {
+    pub fn ahead(&self, rows: Range<usize>, windows: Range<usize>) -> Input<T> {
         let image_len = self.slab.channel_len * self.geometry.in_channels;
         let rows = if self.is_copy || !self.is_flat() { 0..0 } else { rows };
         let start = match windows.start.checked_sub(self.slab.channel_len) {
             Some(beyond) => image_len + beyond,
             None => windows.start,
         };
-        Input::new(self.values.as_ptr().wrapping_add(start), &self.slab.offsets[rows], windows.len())
+        let start = self.values.as_ptr().wrapping_add(rows.start * self.slab.channel_len + start);
+        Input::new(start, (rows.len(), self.slab.channel_len), windows.len())
     }
 
     fn pack<const PANELS: usize>(&self, rows: Rows<'_>, windows: Range<usize>, (panels, panel_len): (&mut [T], usize)) {
@@ -152,6 +166,7 @@ impl<'a, T: Element> Cells<'a, T> {
 mod tests {
     use super::*;
     use crate::ConvOptions;
+    use crate::lowering::slab::NEIGHBOURS;
     use ndarray::Array5;
 
     /// Every window of every row, by panels, and how many of these are where the cells lie.
@@ -161,7 +176,8 @@ mod tests {
         let cell = |(_, c, _, h, w): (usize, usize, usize, usize, usize)| ((c * height + h) * width + w) as f32;
         let input = Array5::from_shape_fn([1, channels, 1, height, width], cell);
         let image = Image::of(&geometry, input.view(), 0, 0);
-        let (whole, slab) = (Slab::whole(&geometry, channels), Slab::new(&geometry, [1, height], channels));
+        let (whole, slab) =
+            (Slab::whole(&geometry, NEIGHBOURS, channels), Slab::new(&geometry, NEIGHBOURS, [1, height], channels));
         let region = Region { first: [0, 0], count: [1, height] };
         let mut copy = vec![f32::NAN; channels * slab.channel_len];
         let (rows, all) = (1..channels, geometry.windows());

@@ -1,14 +1,14 @@
 //! The vector lanes of the microkernel, and what lies on them.
 
 use crate::element::Element;
-use crate::gemm::Kernel;
+use crate::gemm::{Kernel, channel_lanes};
 
 /// What lies on the vector lanes of the microkernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lanes {
-    /// Windows, side by side as in the output: the rule.
+    /// Windows, side by side as in the output: where that needs no packing, and for few rows.
     Windows,
-    /// Output channels: where the windows of an image would leave lanes empty.
+    /// Output channels: the rule.
     Channels,
 }
 
@@ -25,6 +25,8 @@ pub(crate) struct Vector {
     pub columns: usize,
     /// Windows that are taken one by one where they fill no register.
     pub most_tail: usize,
+    /// Output channels of one register, and of a whole tile, where they lie on the lanes.
+    pub channels: [usize; 2],
 }
 
 impl Vector {
@@ -37,6 +39,7 @@ impl Vector {
             lanes: kernel.lanes(),
             columns: kernel.columns(),
             most_tail: kernel.most_tail(),
+            channels: channel_lanes::<T>(),
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use super::patches::Segment;
 use crate::element::Element;
+use crate::simd::ask_for_line;
 
 /// Bytes that are copied at a time: a cache line, and the widest vector there is.
 pub(super) const CHUNK_BYTES: usize = 64;
@@ -104,24 +105,6 @@ impl<'a> Rows<'a> {
     fn ahead(&self, row: usize) -> usize {
         self.offsets[(row + ROWS_AHEAD).min(self.offsets.len() - 1)] - self.base
     }
-}
-
-/// Asks for a cell's cache line, into the L1 or the L2. It may be any address.
-#[inline(always)]
-pub(super) fn ask_for_line<T, const NEAR: bool>(cell: *const T) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
-        // SAFETY: it is a hint, which may be given of any address; every such processor knows it.
-        unsafe {
-            match NEAR {
-                true => _mm_prefetch::<_MM_HINT_T0>(cell.cast()),
-                false => _mm_prefetch::<_MM_HINT_T1>(cell.cast()),
-            }
-        };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = cell;
 }
 
 /// Writes the panel `[rows, lanes]`, or several: row `k` holds the cells of all chunks at the offset of kernel cell `k`.

@@ -11,14 +11,19 @@ use crate::element::Element;
 use crate::geometry::{Axis, ConvGeometry, PadMode};
 use crate::simd::arch;
 
+/// The step of windows that read neighbouring cells.
+pub(super) const NEIGHBOURS: usize = 1;
+
 /// How a slab of padded input lies in memory: `[channel][depth][height][phase][column]`, where phase
-/// `p` holds the columns `p`, `p + stride`, …, so that neighbouring windows read neighbouring cells.
+/// `p` holds the columns `p`, `p + phases`, …: as many as let windows read neighbouring cells, or one only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Slab {
     pub depth: usize,
     pub height: usize,
     pub phases: usize,
     pub columns: usize,
+    /// Columns of a phase from one window to the next.
+    pub step: usize,
     /// Elements from one channel, and from one plane, to the next.
     pub channel_len: usize,
     pub plane_len: usize,
@@ -29,46 +34,45 @@ pub(crate) struct Slab {
 }
 
 impl Slab {
-    /// A copy for so many output planes and rows, with the kernel cells of so many channels.
-    pub fn new(geometry: &ConvGeometry, [planes, rows]: [usize; 2], channels: usize) -> Self {
+    /// A copy for so many output planes and rows, with the kernel cells of so many channels, and windows `step` columns
+    /// apart: 1 or their stride.
+    pub fn new(geometry: &ConvGeometry, step: usize, [planes, rows]: [usize; 2], channels: usize) -> Self {
         let [d, h, _] = geometry.axes;
-        let dims @ [depth, height, phases, columns] = slab_dims(geometry, planes, rows);
+        let dims @ [depth, height, phases, columns] = slab_dims(geometry, step, planes, rows);
         let plane_len = height * phases * columns;
-        Self::of(geometry, dims, [depth * plane_len, plane_len], [d, h].map(step), channels)
+        let steps = [line_step(d), line_step(h), step];
+        Self::of(geometry, dims, [depth * plane_len, plane_len], steps, channels)
     }
 
-    /// The image itself, if windows can be read from it: nothing is padded and neighbours are neighbours.
-    pub fn whole(geometry: &ConvGeometry, channels: usize) -> Option<Self> {
+    /// The image itself, if windows `step` columns apart can be read from it and nothing is padded.
+    pub fn whole(geometry: &ConvGeometry, step: usize, channels: usize) -> Option<Self> {
         let [depth, height, width] = geometry.axes.map(|axis| axis.input);
-        Self::as_it_lies(geometry, [depth * height * width, height * width], channels)
+        Self::as_it_lies(geometry, step, [depth * height * width, height * width], channels)
     }
 
     /// The same for the images of a batch, which are the planes of `geometry`.
-    pub fn whole_batch(geometry: &ConvGeometry, channels: usize) -> Option<Self> {
+    pub fn whole_batch(geometry: &ConvGeometry, step: usize, channels: usize) -> Option<Self> {
         let [_, height, width] = geometry.axes.map(|axis| axis.input);
-        Self::as_it_lies(geometry, [height * width, geometry.in_channels * height * width], channels)
+        Self::as_it_lies(geometry, step, [height * width, geometry.in_channels * height * width], channels)
     }
 
-    fn as_it_lies(geometry: &ConvGeometry, lens: [usize; 2], channels: usize) -> Option<Self> {
+    fn as_it_lies(geometry: &ConvGeometry, step: usize, lens: [usize; 2], channels: usize) -> Option<Self> {
         let [d, h, w] = geometry.axes;
         let dims = [d.input, h.input, 1, w.input];
-        Self::is_whole(geometry).then(|| Self::of(geometry, dims, lens, [d.stride, h.stride], channels))
-    }
-
-    /// Whether the image itself is one.
-    pub fn is_whole(geometry: &ConvGeometry) -> bool {
-        geometry.axes[2].stride == 1 && geometry.axes.iter().all(|axis| axis.pad_before == 0 && axis.pad_after == 0)
+        let is_whole = step == w.stride && !is_padded(geometry);
+        is_whole.then(|| Self::of(geometry, dims, lens, [d.stride, h.stride, step], channels))
     }
 
     fn of(
         geometry: &ConvGeometry,
         [depth, height, phases, columns]: [usize; 4],
         [channel_len, plane_len]: [usize; 2],
-        steps: [usize; 2],
+        [plane_step, row_step, step]: [usize; 3],
         channels: usize,
     ) -> Self {
         let row = phases * columns;
         let [d, h, w] = geometry.axes;
+        let apart = w.stride / step;
         let mut offsets = Vec::with_capacity(channels * geometry.taps());
         for channel in 0..channels {
             for td in 0..d.kernel {
@@ -76,19 +80,20 @@ impl Slab {
                     let line = channel * channel_len + td * d.dilation * plane_len + th * h.dilation * row;
                     for tw in 0..w.kernel {
                         let column = tw * w.dilation;
-                        offsets.push(line + column % w.stride * columns + column / w.stride);
+                        offsets.push(line + column % apart * columns + column / apart);
                     }
                 }
             }
         }
-        Self { depth, height, phases, columns, channel_len, plane_len, steps, offsets }
+        let steps = [plane_step, row_step];
+        Self { depth, height, phases, columns, step, channel_len, plane_len, steps, offsets }
     }
 
     /// Whether the first kernel cells of its windows are all that it holds, one after the other.
     pub fn has_all_windows(&self, geometry: &ConvGeometry) -> bool {
         let [_, height, width] = geometry.axes.map(|axis| axis.output);
         let has_all_rows = self.steps == [1, 1] && (self.depth == 1 || self.height == height);
-        has_all_rows && (self.phases, self.columns) == (1, width)
+        has_all_rows && (self.phases, self.step, self.columns) == (1, 1, width)
     }
 
     /// Whether an image lies so.
@@ -98,22 +103,34 @@ impl Slab {
 
     /// Where the first window of an output row reads its first kernel cell.
     pub fn row_start(&self, od: usize, oh: usize) -> usize {
-        od * self.steps[0] * self.plane_len + oh * self.steps[1] * self.phases * self.columns
+        let [plane, row, _] = self.window_steps();
+        od * plane + oh * row
+    }
+
+    /// Cells from one plane, row and column of windows to the next.
+    pub fn window_steps(&self) -> [usize; 3] {
+        [self.steps[0] * self.plane_len, self.steps[1] * self.phases * self.columns, self.step]
     }
 }
 
-/// `[depth, height, phases, columns]` of a slab for so many output planes and rows.
-pub(super) fn slab_dims(geometry: &ConvGeometry, planes: usize, rows: usize) -> [usize; 4] {
+/// Whether windows reach beyond the image.
+pub(super) fn is_padded(geometry: &ConvGeometry) -> bool {
+    geometry.axes.iter().any(|axis| axis.pad_before > 0 || axis.pad_after > 0)
+}
+
+/// `[depth, height, phases, columns]` of a slab for so many output planes and rows, and windows `step` columns apart.
+pub(super) fn slab_dims(geometry: &ConvGeometry, step: usize, planes: usize, rows: usize) -> [usize; 4] {
     let [d, h, w] = geometry.axes;
-    let span = |axis: Axis, windows: usize| (windows.max(1) - 1) * step(axis) + axis.extent();
-    let columns = w.output.max(1) - 1 + w.extent().div_ceil(w.stride);
-    [span(d, planes), span(h, rows), w.stride.min(w.extent()), columns]
+    let span = |axis: Axis, windows: usize| (windows.max(1) - 1) * line_step(axis) + axis.extent();
+    let apart = w.stride / step;
+    let columns = (w.output.max(1) - 1).saturating_mul(step).saturating_add(w.extent().div_ceil(apart));
+    [span(d, planes), span(h, rows), apart.min(w.extent()), columns]
 }
 
 /// Elements that one more output row adds to a slab's channel.
-pub(super) fn slab_line_len(geometry: &ConvGeometry) -> usize {
-    let [depth, _, phases, columns] = slab_dims(geometry, 1, 1);
-    [step(geometry.axes[1]), phases, columns].into_iter().fold(depth, usize::saturating_mul)
+pub(super) fn slab_line_len(geometry: &ConvGeometry, step: usize) -> usize {
+    let [depth, _, phases, columns] = slab_dims(geometry, step, 1, 1);
+    [line_step(geometry.axes[1]), phases, columns].into_iter().fold(depth, usize::saturating_mul)
 }
 
 /// Output planes and rows of a task: `[first plane, first row]` and how many of each.
@@ -162,7 +179,7 @@ pub(super) fn fill_slab<T: Element>(
     out: &mut [T],
 ) {
     let ([d, h, w], mode) = (geometry.axes, geometry.pad_mode);
-    let is_usual = match (w.stride, slab.phases) {
+    let is_usual = match (w.stride / slab.step, slab.phases) {
         (1, 1) | (2, 2) => true,
         (2, 1) => w.pad_before == 0,
         _ => false,
@@ -174,8 +191,9 @@ pub(super) fn fill_slab<T: Element>(
         return arch().dispatch(FromSlice { geometry, slab, image, channels, region, out });
     }
     let source = PatchSource::new(geometry, image.view);
-    // Phase `p` of a padded row is what the windows of an axis with `stride` taps read at tap `p`.
-    let columns = Axis { kernel: slab.phases, output: slab.columns, dilation: 1, ..w };
+    // Phase `p` of a padded row is what the windows of an axis with as many taps as phases read at tap `p`.
+    let stride = w.stride / slab.step;
+    let columns = Axis { kernel: slab.phases, output: slab.columns, dilation: 1, stride, ..w };
     let row_len = slab.phases * slab.columns;
     let cell = |axis: Axis, first: usize, place: usize| {
         let position = (first * axis.stride + offset(axis, place)) as isize - axis.pad_before as isize;
@@ -202,8 +220,7 @@ pub(super) fn fill_slab<T: Element>(
     }
 }
 
-/// The same for a contiguous image with zeros around it and windows that move by one or two columns: the usual
-/// case, without a decision for each row and phase.
+/// The same for a contiguous image with zeros around it and one or two phases: the usual case, without a decision for each row and phase.
 struct FromSlice<'a, T> {
     geometry: &'a ConvGeometry,
     slab: &'a Slab,
@@ -221,7 +238,7 @@ impl<T: Element> WithSimd for FromSlice<'_, T> {
         let Self { geometry, slab, image, channels, region, out } = self;
         let [d, h, w] = geometry.axes;
         let place_of_row = Place::of(slab, w);
-        let step = step(h);
+        let step = line_step(h);
         let gap = h.stride - step;
         let row_len = slab.phases * slab.columns;
         for (channel, out) in channels.zip(out.chunks_exact_mut(slab.channel_len)) {
@@ -270,7 +287,7 @@ enum Place {
 impl Place {
     fn of(slab: &Slab, width: Axis) -> Self {
         let before = width.pad_before;
-        match (slab.phases, width.stride) {
+        match (slab.phases, width.stride / slab.step) {
             (1, 1) => Self::Whole { before },
             (1, _) => Self::Half,
             _ => Self::Halves {
@@ -312,13 +329,13 @@ fn place_row<T: Element>(row: &mut [T], before: usize, count: usize, fill: impl 
 }
 
 /// Planes or rows of a slab from one window to the next: what lies between windows is left out.
-fn step(axis: Axis) -> usize {
+fn line_step(axis: Axis) -> usize {
     axis.stride.min(axis.extent())
 }
 
 /// Cells of the padded axis from the first window's start to a place of the slab.
 fn offset(axis: Axis, place: usize) -> usize {
-    let step = step(axis);
+    let step = line_step(axis);
     if step < axis.stride { place / step * axis.stride + place % step } else { place }
 }
 

@@ -7,7 +7,7 @@ use ndarray::ArrayViewMut1;
 use super::runs::copy_short;
 use crate::element::Element;
 use crate::gemm::Store;
-use crate::simd::{Lines, Places, SIDE};
+use crate::simd::{Blocks, Lines, Places, SIDE};
 
 /// `lines[i][range.start + r] = cells[r · step + i]` for at most [`SIDE`] lines.
 pub(super) fn turn_back<'o, T: Element>(
@@ -15,29 +15,66 @@ pub(super) fn turn_back<'o, T: Element>(
     lines: impl Iterator<Item = ArrayViewMut1<'o, T>>,
     range: Range<usize>,
 ) {
-    store_back(cells, lines, range, Store::Overwrite);
+    Side::of(lines).store(cells, range, Store::Overwrite);
 }
 
-/// The same, or what is there and that.
-pub(super) fn store_back<'o, T: Element>(
-    (cells, step): (&[T], usize),
-    mut lines: impl Iterator<Item = ArrayViewMut1<'o, T>>,
-    range: Range<usize>,
-    store: Store,
-) {
-    let mut lines: [Option<ArrayViewMut1<'o, T>>; SIDE] = std::array::from_fn(|_| lines.next());
-    let count = lines.iter().flatten().count();
-    let slices = lines.each_mut().map(|line| line.as_mut().and_then(|line| line.as_slice_mut()));
-    if store == Store::Overwrite && range.len() >= SIDE && slices.iter().all(Option::is_some) {
-        let mut lines = slices.map(Option::unwrap_or_default);
-        for start in (0..range.len()).step_by(SIDE) {
-            // The last block overlaps the one before it.
-            let start = start.min(range.len() - SIDE);
-            let rows = std::array::from_fn(|i| &cells[(start + i) * step..][..SIDE]);
-            T::turn(rows, Lines { lines: &mut lines, start: range.start + start });
+/// At most [`SIDE`] lines of an output.
+pub(super) enum Side<'o, T> {
+    /// As many, each of cells that lie side by side.
+    Whole([&'o mut [T]; SIDE]),
+    Some([Option<ArrayViewMut1<'o, T>>; SIDE]),
+}
+
+impl<'o, T: Element> Side<'o, T> {
+    pub fn of(mut lines: impl Iterator<Item = ArrayViewMut1<'o, T>>) -> Self {
+        let lines: [Option<ArrayViewMut1<'o, T>>; SIDE] = std::array::from_fn(|_| lines.next());
+        let is_whole = lines.iter().all(|line| line.as_ref().is_some_and(|line| line.as_slice().is_some()));
+        match is_whole {
+            true => Self::Whole(lines.map(|line| line.and_then(ArrayViewMut1::into_slice).unwrap_or_default())),
+            false => Self::Some(lines),
         }
-        return;
     }
+
+    /// `lines[i][range.start + r] = cells[r · step + i]`, or what is there and that.
+    pub fn store(&mut self, (cells, step): (&[T], usize), range: Range<usize>, store: Store) {
+        match self {
+            Self::Whole(lines) if store == Store::Overwrite && range.len() >= SIDE => {
+                let blocks = Blocks::new(cells, step, [range.len(), SIDE]);
+                T::turn_all(blocks, Lines { lines, start: range.start });
+            }
+            Self::Whole(lines) => store_blocks((cells, step), range, SIDE, |line, place, cells| {
+                store_cells(&mut lines[line][place], cells, store);
+            }),
+            Self::Some(lines) => {
+                let count = lines.iter().flatten().count();
+                store_blocks((cells, step), range, count, |line, place, cells| {
+                    let Some(line) = &mut lines[line] else { return };
+                    match line.as_slice_mut() {
+                        Some(line) => store_cells(&mut line[place], cells, store),
+                        None => place.zip(cells).for_each(|(place, &cell)| store.put(&mut line[place], cell)),
+                    }
+                });
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn store_cells<T: Element>(to: &mut [T], cells: &[T], store: Store) {
+    match store {
+        Store::Overwrite => copy_short(to, cells),
+        Store::Add => to.iter_mut().zip(cells).for_each(|(to, &cell)| *to += cell),
+    }
+}
+
+/// Calls `put` with a line's number, a range of its places and the cells for them, for so many lines.
+#[inline(always)]
+fn store_blocks<T: Element>(
+    (cells, step): (&[T], usize),
+    range: Range<usize>,
+    count: usize,
+    mut put: impl FnMut(usize, Range<usize>, &[T]),
+) {
     let mut block = [[T::zero(); SIDE]; SIDE];
     for start in (0..range.len()).step_by(SIDE) {
         let rows = SIDE.min(range.len() - start);
@@ -45,14 +82,8 @@ pub(super) fn store_back<'o, T: Element>(
         let to = Places { cells: block.as_flattened_mut(), place: |line| line * SIDE };
         T::turn(std::array::from_fn(row), to);
         let place = range.start + start..range.start + start + rows;
-        for (line, cells) in lines.iter_mut().flatten().zip(&block) {
-            match (line.as_slice_mut(), store) {
-                (Some(line), Store::Overwrite) => copy_short(&mut line[place.clone()], &cells[..rows]),
-                (Some(line), Store::Add) => {
-                    line[place.clone()].iter_mut().zip(cells).for_each(|(to, &cell)| *to += cell)
-                }
-                (None, _) => place.clone().zip(cells).for_each(|(place, &cell)| store.put(&mut line[place], cell)),
-            }
+        for (line, cells) in block[..count].iter().enumerate() {
+            put(line, place.clone(), &cells[..rows]);
         }
     }
 }

@@ -1,12 +1,14 @@
 //! The widest instructions of this processor for loops that the compiler vectorises, and what it does not.
 
+mod ask;
 mod halve;
 mod split;
 mod turn;
 
+pub(crate) use ask::{LINE_BYTES, ask_for_line};
 pub(crate) use halve::{halve_f32, halve_plain};
 pub(crate) use split::{split_f32, split_f64};
-pub(crate) use turn::{Lines, Places, SIDE, Target, turn_f32, turn_plain};
+pub(crate) use turn::{Blocks, Lines, Places, SIDE, Target, turn_f32, turn_plain};
 
 use std::sync::LazyLock;
 

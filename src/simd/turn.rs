@@ -10,7 +10,7 @@ pub(crate) const SIDE: usize = 16;
 
 /// Where columns go.
 pub trait Target<T> {
-    /// Writes the cells of one column that are in the rows from `first` on.
+    /// Writes the cells of one column that are in the rows from `first` on, counted over all blocks.
     fn put<const N: usize>(&mut self, column: usize, first: usize, cells: [T; N]);
 }
 
@@ -40,46 +40,86 @@ impl<T: Copy> Target<T> for Lines<'_, '_, T> {
     }
 }
 
-/// Puts each column of the rows, which have as many, to the target.
+/// Rows of so many cells, [`SIDE`] at a time; each block has the number of its first row. The last one overlaps the one
+/// before it.
+pub(crate) struct Blocks<'a, T> {
+    cells: &'a [T],
+    step: usize,
+    columns: usize,
+    rows: usize,
+    next: usize,
+}
+
+impl<'a, T> Blocks<'a, T> {
+    /// Of at least [`SIDE`] rows, which begin `step` cells apart.
+    pub fn new(cells: &'a [T], step: usize, [rows, columns]: [usize; 2]) -> Self {
+        assert!(rows >= SIDE, "a block of rows");
+        Self { cells, step, columns, rows, next: 0 }
+    }
+}
+
+impl<'a, T> Iterator for Blocks<'a, T> {
+    type Item = (usize, [&'a [T]; SIDE]);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.next >= self.rows {
+            return None;
+        }
+        let first = self.next.min(self.rows - SIDE);
+        self.next += SIDE;
+        let cells = &self.cells[first * self.step..];
+        let mut rows = [&cells[..0]; SIDE];
+        for i in 0..SIDE {
+            rows[i] = &cells[i * self.step..][..self.columns];
+        }
+        Some((first, rows))
+    }
+}
+
+/// Puts each column of blocks of rows, which have as many each, to the target. With a block comes the number of its first
+/// row.
 ///
 /// The compiler makes single moves of this; for f32 it is done in registers where the processor has wide ones.
-pub(crate) fn turn_f32(rows: [&[f32]; SIDE], to: impl Target<f32>) {
+pub(crate) fn turn_f32<'a>(blocks: impl Iterator<Item = (usize, [&'a [f32]; SIDE])>, to: impl Target<f32>) {
     #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
     match super::arch() {
-        pulp::Arch::V4(simd) => return pulp::Simd::vectorize(simd, x86::Wide { simd, rows, to }),
-        pulp::Arch::V3(simd) => return pulp::Simd::vectorize(simd, x86::Half { simd, rows, to }),
+        pulp::Arch::V4(simd) => return pulp::Simd::vectorize(simd, x86::Wide { simd, blocks, to }),
+        pulp::Arch::V3(simd) => return pulp::Simd::vectorize(simd, x86::Half { simd, blocks, to }),
         _ => {}
     }
-    turn_plain(rows, to);
+    turn_plain(blocks, to);
 }
 
 /// The same for any element.
-pub(crate) fn turn_plain<T: Copy>(rows: [&[T]; SIDE], to: impl Target<T>) {
-    turn_blocks(rows, to, |block: [&[T; 4]; 4]| {
-        [0, 1, 2, 3].map(|j| [block[0][j], block[1][j], block[2][j], block[3][j]])
+pub(crate) fn turn_plain<'a, T: Copy + 'a>(blocks: impl Iterator<Item = (usize, [&'a [T]; SIDE])>, to: impl Target<T>) {
+    turn_squares(blocks, to, |square: [&[T; 4]; 4]| {
+        [0, 1, 2, 3].map(|j| [square[0][j], square[1][j], square[2][j], square[3][j]])
     });
 }
 
-/// Cuts rows into blocks of `N` columns and as many rows for `turn`; the last columns are moved cell by cell.
+/// Cuts rows into squares of `N` columns and as many rows for `turn`; the last columns are moved cell by cell.
 #[inline(always)]
-fn turn_blocks<T: Copy, const N: usize>(
-    rows: [&[T]; SIDE],
+fn turn_squares<'a, T: Copy + 'a, const N: usize>(
+    blocks: impl Iterator<Item = (usize, [&'a [T]; SIDE])>,
     mut to: impl Target<T>,
     turn: impl Fn([&[T; N]; N]) -> [[T; N]; N],
 ) {
-    let columns = rows[0].len();
-    let whole = columns - columns % N;
-    for column in (0..whole).step_by(N) {
-        for first in (0..SIDE).step_by(N) {
-            let block = std::array::from_fn(|i| rows[first + i][column..].first_chunk().expect("rows of one length"));
-            let turned = turn(block);
-            for j in 0..N {
-                to.put(column + j, first, turned[j]);
+    for (start, rows) in blocks {
+        let columns = rows[0].len();
+        let whole = columns - columns % N;
+        for column in (0..whole).step_by(N) {
+            for first in (0..SIDE).step_by(N) {
+                let chunk = |i: usize| rows[first + i][column..].first_chunk().expect("rows of one length");
+                let turned = turn(std::array::from_fn(chunk));
+                for j in 0..N {
+                    to.put(column + j, start + first, turned[j]);
+                }
             }
         }
-    }
-    for column in whole..columns {
-        to.put(column, 0, rows.map(|row| row[column]));
+        for column in whole..columns {
+            to.put(column, start, rows.map(|row| row[column]));
+        }
     }
 }
 
@@ -94,21 +134,21 @@ mod x86 {
     use pulp::x86::{V3, V4};
     use pulp::{NullaryFnOnce, cast};
 
-    use super::{SIDE, Target, turn_blocks};
+    use super::{SIDE, Target, turn_squares};
 
-    pub struct Wide<'a, P> {
+    pub struct Wide<B, P> {
         pub simd: V4,
-        pub rows: [&'a [f32]; SIDE],
+        pub blocks: B,
         pub to: P,
     }
 
-    impl<P: Target<f32>> NullaryFnOnce for Wide<'_, P> {
+    impl<'a, B: Iterator<Item = (usize, [&'a [f32]; SIDE])>, P: Target<f32>> NullaryFnOnce for Wide<B, P> {
         type Output = ();
 
         /// Pairs of neighbours, then pairs of pairs within 128 bits, then the four quarters of the registers.
         #[inline(always)]
         fn call(self) {
-            let Self { simd, rows, to } = self;
+            let Self { simd, blocks, to } = self;
             let avx = simd.avx512f;
             let quarters = |a: __m512, b: __m512, c: __m512, d: __m512| -> [__m512; 4] {
                 let (low, high) = (avx._mm512_shuffle_f32x4::<0x88>(a, b), avx._mm512_shuffle_f32x4::<0xdd>(a, b));
@@ -120,11 +160,11 @@ mod x86 {
                     avx._mm512_shuffle_f32x4::<0xdd>(high, most),
                 ]
             };
-            turn_blocks(rows, to, |block: [&[f32; SIDE]; SIDE]| {
+            turn_squares(blocks, to, |square: [&[f32; SIDE]; SIDE]| {
                 // Register `4 i + j` of four rows: column `j` of each quarter.
                 let mut fours = [avx._mm512_setzero_ps(); SIDE];
                 for i in 0..4 {
-                    let [a, b, c, d]: [__m512; 4] = [0, 1, 2, 3].map(|row| cast(*block[4 * i + row]));
+                    let [a, b, c, d]: [__m512; 4] = [0, 1, 2, 3].map(|row| cast(*square[4 * i + row]));
                     let (ab, cd) = (avx._mm512_unpacklo_ps(a, b), avx._mm512_unpacklo_ps(c, d));
                     fours[4 * i] = cast(avx._mm512_unpacklo_pd(cast(ab), cast(cd)));
                     fours[4 * i + 1] = cast(avx._mm512_unpackhi_pd(cast(ab), cast(cd)));
@@ -154,28 +194,28 @@ mod x86 {
         avx._mm256_insertf128_ps::<1>(avx._mm256_castps128_ps256(low), high)
     }
 
-    pub struct Half<'a, P> {
+    pub struct Half<B, P> {
         pub simd: V3,
-        pub rows: [&'a [f32]; SIDE],
+        pub blocks: B,
         pub to: P,
     }
 
-    impl<P: Target<f32>> NullaryFnOnce for Half<'_, P> {
+    impl<'a, B: Iterator<Item = (usize, [&'a [f32]; SIDE])>, P: Target<f32>> NullaryFnOnce for Half<B, P> {
         type Output = ();
 
         /// The same with registers of two halves, which are filled from rows of their own: so none cross over.
         #[inline(always)]
         fn call(self) {
-            let Self { simd, rows, to } = self;
+            let Self { simd, blocks, to } = self;
             let avx = simd.avx;
-            turn_blocks(rows, to, |block: [&[f32; 8]; 8]| {
+            turn_squares(blocks, to, |square: [&[f32; 8]; 8]| {
                 let mut turned = [[0.0; 8]; 8];
                 for i in 0..2 {
                     let [a, b, c, d] = [
-                        joined(avx, block[0], block[4], 4 * i),
-                        joined(avx, block[1], block[5], 4 * i),
-                        joined(avx, block[2], block[6], 4 * i),
-                        joined(avx, block[3], block[7], 4 * i),
+                        joined(avx, square[0], square[4], 4 * i),
+                        joined(avx, square[1], square[5], 4 * i),
+                        joined(avx, square[2], square[6], 4 * i),
+                        joined(avx, square[3], square[7], 4 * i),
                     ];
                     let (ab, cd) = (avx._mm256_unpacklo_ps(a, b), avx._mm256_unpacklo_ps(c, d));
                     turned[4 * i] = cast(avx._mm256_unpacklo_pd(cast(ab), cast(cd)));
@@ -193,6 +233,7 @@ mod x86 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::iter::once;
 
     type Check<'a> = Places<'a, f32, fn(usize) -> usize>;
 
@@ -212,23 +253,24 @@ mod tests {
 
     #[test]
     fn rows_become_columns_and_nothing_else_is_written() {
-        check(|rows, to| turn_plain(rows, to));
-        check(|rows, to| turn_f32(rows, to));
+        check(|rows, to| turn_plain(once((0, rows)), to));
+        check(|rows, to| turn_f32(once((0, rows)), to));
         #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
         if let Some(simd) = pulp::x86::V3::try_new() {
-            check(|rows, to| pulp::Simd::vectorize(simd, x86::Half { simd, rows, to }));
+            check(|rows, to| pulp::Simd::vectorize(simd, x86::Half { simd, blocks: once((0, rows)), to }));
         }
     }
 
     #[test]
     fn columns_become_lines() {
-        let cells: Vec<f32> = (0..SIDE * SIDE).map(|i| i as f32).collect();
-        let mut to = vec![-1.0; SIDE * 20];
-        let mut rest = to.chunks_exact_mut(20);
+        let cells: Vec<f32> = (0..2 * SIDE * SIDE).map(|i| i as f32).collect();
+        let mut to = vec![-1.0; SIDE * 36];
+        let mut rest = to.chunks_exact_mut(36);
         let mut lines: [&mut [f32]; SIDE] = std::array::from_fn(|_| rest.next().unwrap());
-        turn_f32(std::array::from_fn(|i| &cells[i * SIDE..][..SIDE]), Lines { lines: &mut lines, start: 3 });
+        let block = |first: usize| (first, std::array::from_fn(|i| &cells[(first + i) * SIDE..][..SIDE]));
+        turn_f32([block(0), block(SIDE)].into_iter(), Lines { lines: &mut lines, start: 3 });
         for (i, &cell) in to.iter().enumerate() {
-            let expected = if (3..19).contains(&(i % 20)) { ((i % 20 - 3) * SIDE + i / 20) as f32 } else { -1.0 };
+            let expected = if (3..35).contains(&(i % 36)) { ((i % 36 - 3) * SIDE + i / 36) as f32 } else { -1.0 };
             assert_eq!(cell, expected);
         }
     }

@@ -28,7 +28,7 @@ use super::Epilogue;
 use super::image::Image;
 use super::pieces::{MIN_PIECES, channel_blocks};
 use super::scratch::{ALIGNMENT_BYTES, aligned};
-use super::slab::{Region, Slab, fill_slab, slab_dims};
+use super::slab::{NEIGHBOURS, Region, Slab, fill_slab, slab_dims};
 use crate::element::Element;
 use crate::geometry::ConvGeometry;
 use crate::parallel;
@@ -72,12 +72,12 @@ pub(crate) fn has_lanes(geometry: &ConvGeometry) -> bool {
 impl Layout {
     pub fn new(g: &ConvGeometry, size: usize, workspace_bytes: usize) -> Self {
         let [_, oh, ow] = g.axes.map(|axis| axis.output);
-        let cells = |rows: usize| slab_dims(g, 1, rows).into_iter().fold(1, usize::saturating_mul);
+        let cells = |rows: usize| slab_dims(g, NEIGHBOURS, 1, rows).into_iter().fold(1, usize::saturating_mul);
         let most = (SLAB_BYTES.min(workspace_bytes) / size).max(1);
         let rows = rows_that_fit(oh, |rows| cells(rows) <= most);
         let groups = task_groups(g, g.windows());
         let channels = (most / cells(rows).max(1)).clamp(1, groups);
-        let slab = Slab::new(g, [1, rows], 1);
+        let slab = Slab::new(g, NEIGHBOURS, [1, rows], 1);
         let whole = ConvGeometry { groups: 1, ..g.clone() };
         let slab_len = channels * slab.channel_len + MAX_COLUMNS;
         let slack = 2 * ALIGNMENT_BYTES / size;

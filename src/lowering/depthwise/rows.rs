@@ -12,7 +12,7 @@ use crate::lowering::Epilogue;
 use crate::lowering::image::{Flat, Image};
 use crate::lowering::pieces::channel_blocks;
 use crate::lowering::scratch::{ALIGNMENT_BYTES, aligned};
-use crate::lowering::slab::{Region, Slab, fill_slab, slab_dims};
+use crate::lowering::slab::{NEIGHBOURS, Region, Slab, fill_slab, slab_dims};
 use crate::parallel;
 
 /// Everything that is known before the arrays come.
@@ -43,10 +43,11 @@ impl Rows {
         let [d, h, w] = geometry.axes;
         let every = |axis: Axis, windows: usize| Axis { output: steps(axis, windows), stride: 1, ..axis };
         let copied = ConvGeometry { groups: 1, axes: [d, every(h, h.output), every(w, w.output)], ..geometry.clone() };
-        let cells = |rows: usize| slab_dims(&copied, 1, steps(h, rows)).into_iter().fold(1, usize::saturating_mul);
+        let cells =
+            |rows: usize| slab_dims(&copied, NEIGHBOURS, 1, steps(h, rows)).into_iter().fold(1, usize::saturating_mul);
         let most = (SLAB_BYTES.min(workspace_bytes) / size).max(1);
         let rows = rows_that_fit(h.output, |rows| cells(rows) <= most);
-        let slab = Slab::new(&copied, [1, steps(h, rows)], 1);
+        let slab = Slab::new(&copied, NEIGHBOURS, [1, steps(h, rows)], 1);
         Some(Self {
             channels: (most / cells(rows).max(1)).max(1),
             is_direct: geometry.pad_mode == PadMode::Zeros && (d.stride, d.pad_before) == (1, 0),

@@ -1,18 +1,20 @@
 //! How the fused algorithm cuts the output into tasks, and the patch matrix into blocks.
 
+use super::channels::PART_WINDOWS;
+use crate::gemm::is_step;
 use crate::geometry::ConvGeometry;
 use crate::lowering::lanes::{Lanes, Vector};
 use crate::lowering::pieces::block_length;
-use crate::lowering::slab::{slab_dims, slab_line_len};
+use crate::lowering::slab::{NEIGHBOURS, is_padded, slab_dims, slab_line_len};
 
 /// Bytes of the patch matrix's rows that one block spans: with a panel of windows beside it, it must
 /// stay in the L1 or close to it. 384 rows of f32 were as fast as any from 256 to 576, and need fewer
 /// passes over the output than fewer would.
 const BLOCK_BYTES: usize = 1536;
 
-/// The same where channels lie on the lanes: there the tile of weights is used many times, and must stay
-/// in the L1.
-const CHANNEL_BLOCK_BYTES: usize = 512;
+/// The same where channels lie on the lanes: there the tile of weights comes from the L2 for each few windows. 1152 rows of
+/// f32 were faster than 384 and 576, and as fast as more. (Their products are added up in shorter chains.)
+const CHANNEL_BLOCK_BYTES: usize = 4608;
 
 /// Rows of the smallest block, however small the workspace: sums over shorter blocks would lose more digits
 /// than the textbook's.
@@ -78,7 +80,10 @@ impl Cut {
         let all_channels = g.group_out_channels().max(1);
 
         let lines = |bytes: usize, line_bytes: usize| (bytes / line_bytes.max(1)).max(1);
-        let slab_line = block_rows.div_ceil(taps).saturating_mul(slab_line_len(g)).saturating_mul(vector.size);
+        let slab_line = block_rows
+            .div_ceil(taps)
+            .saturating_mul(slab_line_len(g, window_step(g, lanes)))
+            .saturating_mul(vector.size);
         let output_line = (all_channels * ow).saturating_mul(vector.size);
         let weight_bytes = |channels: usize| block_rows.saturating_mul(channels).saturating_mul(vector.size);
         let output_bytes = match lanes {
@@ -110,7 +115,9 @@ impl Cut {
         let [images, oh, ow] = g.axes.map(|axis| axis.output.max(1));
         let (block_rows, taps, windows) = (block_rows(g, vector, lanes), g.taps(), oh * ow);
         let all_channels = g.group_out_channels().max(1);
-        let slab_len = slab_dims(g, 1, oh).into_iter().fold(block_rows.div_ceil(taps), usize::saturating_mul);
+        let slab_len = slab_dims(g, window_step(g, lanes), 1, oh)
+            .into_iter()
+            .fold(block_rows.div_ceil(taps), usize::saturating_mul);
         let most = (FOLDED_WINDOWS / windows).min(SLAB_BYTES / slab_len.saturating_mul(vector.size).max(1));
         let even = |parts: usize| fill_lanes(images.div_ceil(parts.clamp(1, images)), images, windows, vector);
         let fewest = images.div_ceil(most.max(1));
@@ -130,12 +137,13 @@ impl Cut {
     fn with_panels(self, width: usize, vector: Vector) -> Self {
         let weight_bytes = self.block_rows.saturating_mul(self.channels).saturating_mul(vector.size);
         let bytes = if weight_bytes > WEIGHT_BYTES { PANEL_BYTES } else { NEAR_PANEL_BYTES };
-        let panels = match self.lanes {
-            Lanes::Windows => bytes / (self.block_rows * vector.lanes * vector.size),
-            Lanes::Channels => 1,
-        };
         let most = (self.planes * self.rows * width).div_ceil(vector.lanes).max(1);
-        Self { panels: panels.clamp(1, most), ..self }
+        let panels = match self.lanes {
+            Lanes::Windows => (bytes / (self.block_rows * vector.lanes * vector.size)).clamp(1, most),
+            // Windows are read where they lie.
+            Lanes::Channels => 0,
+        };
+        Self { panels, ..self }
     }
 
     /// Elements of scratch memory.
@@ -151,7 +159,8 @@ impl Cut {
             // A block that starts anywhere touches one channel more.
             _ => (self.block_rows.div_ceil(self.taps) + 1).min(geometry.group_in_channels()),
         };
-        let [depth, height, phases, columns] = slab_dims(geometry, self.planes, self.rows);
+        let [depth, height, phases, columns] =
+            slab_dims(geometry, window_step(geometry, self.lanes), self.planes, self.rows);
         // Cells are moved by whole 64-byte chunks, the last of which may run over where it is read and where it is written.
         let slack = 64 / vector.size;
         let outs = self.channels.min(geometry.group_out_channels());
@@ -160,9 +169,18 @@ impl Cut {
         let sums = match self.lanes {
             Lanes::Windows if self.is_folded && self.planes > 1 => outs * windows.next_multiple_of(vector.len) + tile,
             Lanes::Windows => tile,
-            Lanes::Channels => windows * outs.next_multiple_of(vector.len),
+            Lanes::Channels => {
+                let [unit, most] = vector.channels;
+                let line =
+                    if self.planes == 1 { geometry.axes[2].output.min(PART_WINDOWS) } else { windows / self.planes };
+                match self.block_rows < geometry.patch_rows() {
+                    true => windows * outs.next_multiple_of(unit),
+                    false => windows.min(PART_WINDOWS.max(line)) * most,
+                }
+            }
         };
-        [channels * depth * height * phases * columns + slack, self.block_rows * vector.lanes + slack, sums]
+        let panel = if self.panels > 0 { self.block_rows * vector.lanes + slack } else { 0 };
+        [channels * depth * height * phases * columns + slack, panel, sums]
     }
 
     /// Makes the cut smaller; false if it cannot be.
@@ -205,13 +223,41 @@ fn block_rows(geometry: &ConvGeometry, vector: Vector, lanes: Lanes) -> usize {
     block_length(depth, depth.div_ceil(block / unit * unit), unit)
 }
 
-/// Windows lie on the lanes unless they would leave a good part of them empty and channels would not.
+/// What turning an output vector on its way out costs, in multiply-adds of vectors: whole registers of f32 are turned, f64
+/// cell by cell. (These were set on layers of the suites and on 1×1 kernels over 7×7 to 56×56 cells, on one core with AVX-512.)
+const TURN: f64 = 30.0;
+const TURN_F64: f64 = 60.0;
+
+/// What windows on the lanes cost beside their multiply-adds: some of the microkernel's time, and for each vector of the patch
+/// matrix that must be packed, of which strided ones are taken apart first.
+const CALLS: f64 = 0.03;
+const PACK: f64 = 5.0;
+const PACK_STRIDED: f64 = 30.0;
+
+/// Registers under which there are none worth filling with channels.
+const REGISTER_BYTES: usize = 16;
+
+/// What lies on the lanes: channels, which nothing is packed for but whose sums must be turned, or windows.
 pub(super) fn choose_lanes(geometry: &ConvGeometry, vector: Vector) -> Lanes {
-    let filled = |n: usize, vectors: f64| n as f64 / (vectors * vector.len as f64).max(1.0);
-    let windows = filled(geometry.windows(), vectors_of_time(geometry.windows(), vector));
-    let channels = geometry.group_out_channels();
-    let channels = filled(channels, channels.div_ceil(vector.len) as f64);
-    if windows < 0.93 && channels > windows { Lanes::Channels } else { Lanes::Windows }
+    let (rows, outs) = (geometry.patch_rows() as f64, geometry.group_out_channels());
+    let [register, _] = vector.channels;
+    if outs == 0 || geometry.windows() == 0 || register * vector.size < REGISTER_BYTES {
+        return Lanes::Windows;
+    }
+    let filled = |n: usize, vectors: f64, len: usize| n as f64 / (vectors * len as f64);
+    let windows = filled(geometry.windows(), vectors_of_time(geometry.windows(), vector), vector.len);
+    let channels = filled(outs, outs.div_ceil(register) as f64, register);
+    let is_strided = geometry.axes[2].stride > 1;
+    let pack = match (geometry.taps(), is_strided) {
+        (1, false) if !is_padded(geometry) => 0.0,
+        (_, false) => PACK,
+        (_, true) => PACK_STRIDED,
+    };
+    let turn = if vector.size == size_of::<f32>() { TURN } else { TURN_F64 };
+    match rows / channels + turn < rows * (1.0 / windows + CALLS + pack / outs as f64) {
+        true => Lanes::Channels,
+        false => Lanes::Windows,
+    }
 }
 
 /// The time of the microkernel on so many windows, in that of one full vector of them: a few that are left over
@@ -226,11 +272,19 @@ fn vectors_of_time(windows: usize, vector: Vector) -> f64 {
     whole as f64 + tail
 }
 
+/// Cells of a slab from one window of a row to the next.
+pub(super) fn window_step(geometry: &ConvGeometry, lanes: Lanes) -> usize {
+    match (lanes, geometry.axes[2].stride) {
+        (Lanes::Channels, stride) if is_step(stride) => stride,
+        _ => NEIGHBOURS,
+    }
+}
+
 /// Tasks own whole tiles of channels.
 pub(super) fn channel_unit(lanes: Lanes, vector: Vector) -> usize {
     match lanes {
         Lanes::Windows => vector.columns,
-        Lanes::Channels => vector.lanes,
+        Lanes::Channels => vector.channels[1],
     }
 }
 

@@ -1,6 +1,6 @@
 //! The sizes of the fused algorithm, and where each kernel cell lies in a slab.
 
-use super::cut::{Cut, choose_lanes, is_small};
+use super::cut::{Cut, choose_lanes, is_small, window_step};
 use crate::geometry::ConvGeometry;
 use crate::lowering::fold::folded;
 use crate::lowering::lanes::{Lanes, Vector};
@@ -23,9 +23,9 @@ pub(crate) struct Layout {
     pub channels: usize,
     /// The padded copy that windows are read from.
     pub slab: Slab,
-    /// The image itself as a slab, where it needs neither padding nor phases.
+    /// The image itself as a slab, where windows can be read from it.
     pub image: Option<Slab>,
-    /// Panels that are packed before weights are read.
+    /// Panels that are packed before weights are read, where windows lie on the lanes.
     pub panels: usize,
     /// Elements of the slab, of one panel, and of the sums.
     pub slab_len: usize,
@@ -48,6 +48,7 @@ impl Layout {
 
     pub(super) fn of(geometry: &ConvGeometry, vector: Vector, cut: Cut) -> Self {
         let [slab_len, panel_len, sums_len] = cut.lens(geometry, vector);
+        let step = window_step(geometry, cut.lanes);
         let [_, _, ow] = geometry.axes.map(|axis| axis.output);
         debug_assert!(cut.planes * cut.rows * ow > 0 || geometry.windows() == 0);
         Self {
@@ -58,10 +59,10 @@ impl Layout {
             rows: cut.rows,
             channels: cut.channels,
             panels: cut.panels,
-            slab: Slab::new(geometry, [cut.planes, cut.rows], geometry.group_in_channels()),
+            slab: Slab::new(geometry, step, [cut.planes, cut.rows], geometry.group_in_channels()),
             image: match cut.is_folded {
-                true => Slab::whole_batch(geometry, geometry.group_in_channels()),
-                false => Slab::whole(geometry, geometry.group_in_channels()),
+                true => Slab::whole_batch(geometry, step, geometry.group_in_channels()),
+                false => Slab::whole(geometry, step, geometry.group_in_channels()),
             },
             slab_len,
             panel_len,
@@ -81,7 +82,7 @@ mod tests {
     use super::*;
     use crate::ConvOptions;
 
-    const VECTOR: Vector = Vector { size: 4, len: 16, lanes: 64, columns: 6, most_tail: 4 };
+    const VECTOR: Vector = Vector { size: 4, len: 16, lanes: 64, columns: 6, most_tail: 4, channels: [16, 32] };
 
     fn layout(input: [usize; 4], weight: [usize; 4], threads: usize) -> Layout {
         let geometry = ConvOptions::<2>::new().geometry(&input, &weight).unwrap();
@@ -96,6 +97,26 @@ mod tests {
         assert_eq!((found.lanes, found.planes, found.channels), (Lanes::Windows, 4, 1026));
         assert!(layout([1, 512, 7, 7], [2048, 512, 1, 1], 1).folded.is_none());
         assert!(layout([8, 256, 14, 14], [256, 256, 1, 1], 1).folded.is_none());
+    }
+
+    #[test]
+    fn windows_are_read_where_they_lie_unless_there_are_few_rows_or_neighbours_fill_the_lanes() {
+        let found = |input: [usize; 4], weight: [usize; 4], (stride, padding): (usize, usize)| {
+            let options = ConvOptions::<2>::new().stride([stride; 2]).padding(crate::Padding::symmetric([padding; 2]));
+            Layout::new(&options.geometry(&input, &weight).unwrap(), VECTOR, 2 << 20)
+        };
+        let padded = found([1, 64, 56, 56], [64, 64, 3, 3], (1, 1));
+        assert_eq!((padded.lanes, padded.panels, padded.slab.step, padded.image), (Lanes::Channels, 0, 1, None));
+        let strided = found([1, 256, 56, 56], [512, 256, 1, 1], (2, 0));
+        assert_eq!((strided.lanes, strided.image.map(|image| image.step)), (Lanes::Channels, Some(2)));
+        let by_three = found([1, 256, 57, 57], [512, 256, 3, 3], (3, 1));
+        assert_eq!((by_three.lanes, by_three.slab.step, by_three.slab.phases), (Lanes::Channels, 1, 3));
+        for (input, weight) in [([1, 64, 56, 56], [256, 64, 1, 1]), ([1, 3, 58, 58], [64, 3, 3, 3])] {
+            let plain = found(input, weight, (1, 0));
+            assert!(plain.lanes == Lanes::Windows && plain.panels > 0);
+        }
+        // A register of channels would be mostly empty.
+        assert_eq!(found([1, 64, 56, 56], [1, 64, 3, 3], (1, 1)).lanes, Lanes::Windows);
     }
 
     #[test]

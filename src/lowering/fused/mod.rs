@@ -1,15 +1,19 @@
-//! The patch matrix is never stored: packing for the microkernel reads it from the image.
+//! The patch matrix is never stored: it is read from the image.
 //!
-//! A task computes a block of output channels for a region of windows. It takes the patch matrix by
-//! blocks of rows, which are a few input channels: it copies those, padded, into a slab that stays in
-//! the L2; packs panels of windows from it, by runs of neighbouring cells; and multiplies them by the packed
-//! weights, tile by tile. Where all windows of a row are neighbours, as those of a 1×1 kernel are, they are multiplied
-//! where they lie. Few weights stay in the L2 for one panel after the other; many are read once for as many panels as
-//! the L2 holds. What comes from memory and what goes there is asked for while the tiles before it are multiplied. In a
-//! batch of small maps a task has the windows of several images, and its sums are kept apart from the output until they
-//! are complete. (The loops are those of K. Goto, R. van de Geijn, "Anatomy of high-performance matrix multiplication",
-//! 2008, with the packing of B replaced.)
+//! A task computes a block of output channels for a region of windows. It takes the patch matrix by blocks of rows, which
+//! are a few input channels. Those it copies, padded, into a slab that stays in the L2; what is not padded it reads where
+//! it lies.
+//!
+//! With channels on the lanes, a tile of channels goes through all windows of the region: their cells are read one by one,
+//! and nothing is packed but weights (`channels.rs`). With windows on the lanes, panels of them are packed from the slab, by
+//! runs of neighbouring cells, and multiplied tile by tile; where all windows of a row are neighbours, as those of a 1×1
+//! kernel are, they are multiplied where they lie. Few weights stay in the L2 for one panel after the other; many are read
+//! once for as many panels as the L2 holds. What comes from memory and what goes there is asked for while the tiles before
+//! it are multiplied. In a batch of small maps a task has the windows of several images, and its sums are kept apart from
+//! the output until they are complete. (The loops are those of K. Goto, R. van de Geijn, "Anatomy of high-performance matrix
+//! multiplication", 2008, with the packing of B replaced.)
 
+mod channels;
 mod cut;
 mod layout;
 mod phases;
@@ -35,12 +39,10 @@ use super::runs::copy_short;
 use super::scratch::aligned;
 use super::slab::Region;
 use super::tile::multiply_tile;
-use super::turned::turn_back;
 use crate::element::Element;
 use crate::gemm::{Kernel, Operands, Store, TAIL_SLACK, multiply_tail};
 use crate::geometry::ConvGeometry;
 use crate::parallel;
-use crate::simd::SIDE;
 
 /// `output [N, OC, windows] = W · Cols(input)`, with the weights as [`pack_weights`] left them.
 pub(super) fn forward<T: Element>(
@@ -116,11 +118,17 @@ impl<'a, T: Element> Task<'a, '_, '_, T> {
             let store = Store::after(row);
             let slabs = (layout.image.as_ref(), &layout.slab);
             let cells = Cells::of(g, slabs, image, (rows.clone(), region), slab);
-            self.block(cells, (rows, store), (panels, sums));
+            match layout.lanes {
+                Lanes::Windows => self.block(cells, (rows, store), (panels, sums)),
+                Lanes::Channels => {
+                    self.multiply_by_channels(cells.windows(rows.clone(), region), (rows, store), sums);
+                }
+            }
         }
         match layout.lanes {
             _ if depth == 0 => self.piece.fill(T::zero()),
-            Lanes::Channels => self.store_turned(sums),
+            // Finished part by part.
+            Lanes::Channels => return,
             Lanes::Windows if self.dims()[1] > 1 => self.store_rows(sums),
             // Finished tile by tile.
             Lanes::Windows => return,
@@ -128,7 +136,7 @@ impl<'a, T: Element> Task<'a, '_, '_, T> {
         self.epilogue.apply(self.channel, self.piece.view_mut());
     }
 
-    /// Adds the products of one block of rows of the patch matrix.
+    /// Adds the products of one block of rows of the patch matrix, with windows on the lanes.
     fn block(
         &mut self,
         cells: Cells<'_, T>,
@@ -143,19 +151,14 @@ impl<'a, T: Element> Task<'a, '_, '_, T> {
             let count = (lanes * self.layout.panels).min(windows - start);
             let first = self.window + start;
             let panels = cells.panels((rows.clone(), places), first..first + count, (&mut *panels, panel_len));
-            match self.layout.lanes {
-                Lanes::Windows => {
-                    let ahead = self.next(&cells, rows.clone(), start + count);
-                    self.multiply_by_windows(panels, (start, count), (rows.clone(), store), (sums, ahead));
-                }
-                Lanes::Channels => self.multiply_by_channels(panels, (start, count), (rows.clone(), store), sums),
-            }
+            let ahead = self.next(&cells, rows.clone(), start + count);
+            self.multiply_by_windows(panels, (start, count), (rows.clone(), store), (sums, ahead));
         }
     }
 
     /// What is read after the windows before `end` of a block of rows: the next windows, else the next block's first ones, else
     /// perhaps those of the next region.
-    fn next<'c>(&self, cells: &Cells<'c, T>, rows: Range<usize>, end: usize) -> Input<'c, T> {
+    fn next(&self, cells: &Cells<'_, T>, rows: Range<usize>, end: usize) -> Input<T> {
         let (depth, all) = (self.geometry.patch_rows(), self.windows());
         let count = Kernel::<T>::best().lanes() * self.layout.panels;
         let (rows, windows) = if end < all {
@@ -183,7 +186,7 @@ impl<'a, T: Element> Task<'a, '_, '_, T> {
         panels: Panels<'_, T>,
         (start, count): (usize, usize),
         (rows, store): (Range<usize>, Store),
-        (sums, mut ahead): (&mut [T], Input<'_, T>),
+        (sums, mut ahead): (&mut [T], Input<T>),
     ) {
         let kernel = Kernel::<T>::best();
         let tiles = Tiles::of::<T>(Lanes::Windows);
@@ -228,43 +231,6 @@ impl<'a, T: Element> Task<'a, '_, '_, T> {
             }
             if is_last && images == 1 {
                 self.epilogue.apply(self.channel + first, channels);
-            }
-        }
-    }
-
-    /// Channels on the lanes: sums are kept as `[windows, channels]` until all blocks are added.
-    fn multiply_by_channels(
-        &self,
-        panel: Panels<'_, T>,
-        (start, count): (usize, usize),
-        (rows, store): (Range<usize>, Store),
-        sums: &mut [T],
-    ) {
-        let kernel = Kernel::<T>::best();
-        let tiles = Tiles::of::<T>(Lanes::Channels);
-        let mut weights = self.weights(&rows, tiles);
-        let channels = self.dims()[0].next_multiple_of(tiles.unit);
-        let sums = &mut sums[start * channels..(start + count) * channels];
-        let sums = ArrayViewMut2::from_shape((count, channels), sums).expect("the sums of all windows");
-        for (first, tile) in blocks(sums, Axis(1), tiles.most) {
-            let lanes = tiles.most.min(channels - first);
-            let (k, left) = (rows.len(), &weights[..rows.len() * lanes]);
-            for (window, part) in blocks(tile, Axis(0), kernel.columns()) {
-                let (right, right_step) = (&panel.cells[window..], panel.row_step);
-                let operands = Operands { k, left, left_step: lanes, right, right_step, right_column: 1 };
-                kernel.run(operands, store, part);
-            }
-            weights = &weights[k * lanes..];
-        }
-    }
-
-    fn store_turned(&mut self, sums: &[T]) {
-        let [channels, _, windows] = self.dims();
-        let channels = channels.next_multiple_of(Tiles::of::<T>(Lanes::Channels).unit);
-        for (first, mut lines) in blocks(self.piece.view_mut(), Axis(0), SIDE) {
-            for (image, lines) in lines.axis_iter_mut(Axis(1)).enumerate() {
-                let sums = &sums[image * windows * channels + first..];
-                turn_back((sums, channels), lines.into_outer_iter_mut(), 0..windows);
             }
         }
     }

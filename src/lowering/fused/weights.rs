@@ -4,7 +4,7 @@ use ndarray::{Array2, ArrayView2};
 
 use super::Layout;
 use crate::element::Element;
-use crate::gemm::{Kernel, TAIL_SLACK};
+use crate::gemm::{Kernel, TAIL_SLACK, channel_lanes};
 use crate::geometry::{ConvGeometry, Phase};
 use crate::lowering::lanes::{Lanes, Vector};
 
@@ -44,17 +44,19 @@ pub(super) struct Tiles {
 
 impl Tiles {
     pub fn of<T: Element>(lanes: Lanes) -> Self {
-        let kernel = Kernel::<T>::best();
         match lanes {
-            Lanes::Windows => Self { unit: 1, most: kernel.columns() },
-            Lanes::Channels => Self { unit: kernel.vector, most: kernel.lanes() },
+            Lanes::Windows => Self { unit: 1, most: Kernel::<T>::best().columns() },
+            Lanes::Channels => {
+                let [unit, most] = channel_lanes::<T>();
+                Self { unit, most }
+            }
         }
     }
 }
 
 /// Elements of the packed kernels.
 pub(super) fn weights_len(geometry: &ConvGeometry, layout: &Layout, vector: Vector) -> usize {
-    let unit = if layout.lanes == Lanes::Channels { vector.len } else { 1 };
+    let unit = if layout.lanes == Lanes::Channels { vector.channels[0] } else { 1 };
     let channels = geometry.group_out_channels().next_multiple_of(unit);
     geometry.groups * channels * geometry.patch_rows() + TAIL_SLACK
 }

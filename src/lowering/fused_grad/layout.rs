@@ -4,7 +4,7 @@ use crate::geometry::ConvGeometry;
 use crate::lowering::lanes::Vector;
 use crate::lowering::pieces::block_length;
 use crate::lowering::scratch::ALIGNMENT_BYTES;
-use crate::lowering::slab::{Slab, slab_dims, slab_line_len};
+use crate::lowering::slab::{NEIGHBOURS, Slab, slab_dims, slab_line_len};
 use crate::parallel;
 
 /// The sums of one task: as many as leave room in the L2, since each task packs windows and turns gradients for itself.
@@ -74,8 +74,8 @@ impl Layout {
             rows: cut.rows,
             windows: cut.windows,
             images: cut.images,
-            slab: Slab::new(geometry, [cut.planes, cut.rows], cut.ins),
-            image: Slab::whole(geometry, cut.ins),
+            slab: Slab::new(geometry, NEIGHBOURS, [cut.planes, cut.rows], cut.ins),
+            image: Slab::whole(geometry, NEIGHBOURS, cut.ins),
             packed_rows: PACKED_TILES * vector.columns,
             packed_step: cut.packed_step(vector),
             lens: cut.lens(geometry, vector),
@@ -108,7 +108,7 @@ impl Cut {
         let row_bytes = outs.next_multiple_of(vector.len) * vector.size;
         let most = (SUM_BYTES / row_bytes.saturating_mul(g.taps())).max(1);
         let ins = block_length(all_ins, all_ins.div_ceil(most), vector.columns);
-        let line = slab_line_len(g).saturating_mul(ins).saturating_mul(vector.size).max(1);
+        let line = slab_line_len(g, NEIGHBOURS).saturating_mul(ins).saturating_mul(vector.size).max(1);
         let lines = (SLAB_BYTES / line).max(1);
         let (planes, rows) =
             if lines >= oh { ((lines / oh).min(od), oh) } else { (1, oh.div_ceil(oh.div_ceil(lines))) };
@@ -146,7 +146,8 @@ impl Cut {
     /// Elements of the sums, the turned gradient, the slab and the packed rows.
     fn lens(&self, geometry: &ConvGeometry, vector: Vector) -> [usize; 4] {
         let outs = self.outs.next_multiple_of(vector.len);
-        let slab = slab_dims(geometry, self.planes, self.rows).into_iter().fold(self.ins, usize::saturating_mul);
+        let slab =
+            slab_dims(geometry, NEIGHBOURS, self.planes, self.rows).into_iter().fold(self.ins, usize::saturating_mul);
         [
             self.ins.saturating_mul(geometry.taps()).saturating_mul(outs),
             (self.images * self.windows).saturating_mul(outs),

@@ -5,7 +5,7 @@ use crate::geometry::ConvGeometry;
 use crate::lowering::lanes::Vector;
 use crate::lowering::pieces::block_length;
 use crate::lowering::scratch::ALIGNMENT_BYTES;
-use crate::lowering::slab::{Slab, slab_dims, slab_line_len};
+use crate::lowering::slab::{NEIGHBOURS, Slab, is_padded, slab_dims, slab_line_len};
 use crate::parallel;
 
 /// Bytes of the patch matrix's rows that one block spans at most, of which each product takes half.
@@ -78,8 +78,8 @@ impl Layout {
             block_rows: cut.block_rows,
             rows: cut.rows,
             channels,
-            slab: Slab::new(g, [1, cut.rows], g.group_in_channels()),
-            image: Slab::whole(g, g.group_in_channels()),
+            slab: Slab::new(g, NEIGHBOURS, [1, cut.rows], g.group_in_channels()),
+            image: Slab::whole(g, NEIGHBOURS, g.group_in_channels()),
             pairs: cut.pairs,
             slab_len: cut.slab_len(g),
             panel_len: cut.panel_len(vector),
@@ -128,8 +128,9 @@ impl Cut {
         let block_rows = block_length(depth, depth.div_ceil(block / unit * unit), unit);
         let lines = |bytes: usize, line_bytes: usize| (bytes / line_bytes.max(1)).max(1);
         // The image itself is read as it lies, but for views that do not lie so.
-        let slab_bytes = if Slab::is_whole(g) { 2 * SLAB_BYTES } else { SLAB_BYTES };
-        let slab_line = block_rows.div_ceil(taps).saturating_mul(slab_line_len(g)).saturating_mul(vector.size);
+        let slab_bytes = if g.axes[2].stride == 1 && !is_padded(g) { 2 * SLAB_BYTES } else { SLAB_BYTES };
+        let slab_line =
+            block_rows.div_ceil(taps).saturating_mul(slab_line_len(g, NEIGHBOURS)).saturating_mul(vector.size);
         let output_bytes = if depth > block_rows { OUTPUT_BYTES } else { SINGLE_OUTPUT_BYTES };
         let output_line = g.group_out_channels().saturating_mul(ow).saturating_mul(vector.size);
         let wanted = lines(slab_bytes, slab_line).min(lines(output_bytes, output_line)).min(oh);
@@ -146,7 +147,7 @@ impl Cut {
             _ => (self.block_rows.div_ceil(self.taps) + 1).min(geometry.group_in_channels()),
         };
         // An image that is read as it lies needs no copy, but others of the same shape may not lie so.
-        slab_dims(geometry, 1, self.rows).into_iter().fold(channels, usize::saturating_mul)
+        slab_dims(geometry, NEIGHBOURS, 1, self.rows).into_iter().fold(channels, usize::saturating_mul)
     }
 
     fn panel_len(&self, vector: Vector) -> usize {

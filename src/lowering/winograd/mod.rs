@@ -33,7 +33,7 @@ use super::fold::{fold_input, fold_output};
 use super::image::Image;
 use super::pieces::{blocks, channel_blocks};
 use super::scratch::aligned;
-use super::turned::store_back;
+use super::turned::Side;
 use crate::element::Element;
 use crate::gemm::{Kernel, Operands, Store};
 use crate::geometry::ConvGeometry;
@@ -291,7 +291,8 @@ impl<T: Element> Task<'_, '_, T> {
                 let (image, cell) = (cells.start / len, cells.start % len);
                 let count = cells.len().min(len - cell);
                 let lines = self.piece.slice_mut(s![channels.clone(), image, cell..cell + count]);
-                store_back((&parts.outputs[place * SIDE..], SIDE), lines.into_outer_iter_mut(), 0..count, store);
+                let outputs = (&parts.outputs[place * SIDE..], SIDE);
+                Side::of(lines.into_outer_iter_mut()).store(outputs, 0..count, store);
                 (place, cells.start) = (place + count, cells.start + count);
             }
         }

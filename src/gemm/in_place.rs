@@ -1,0 +1,326 @@
+//! Products with windows that are read where they lie: output channels on the lanes, cells one by one.
+//!
+//! A step takes a register or two of weights and the cells of a few neighbouring windows, which are a constant step
+//! apart from wherever the patch matrix's row begins. So nothing is packed for it but weights.
+
+#![allow(
+    clippy::needless_range_loop,
+    reason = "loops of constant length over arrays become registers, iterators do not"
+)]
+
+use std::ops::Range;
+
+use pulp::{Simd, WithSimd};
+
+use super::{Kernel, Store};
+use crate::element::Element;
+use crate::simd::{arch, ask_for_line};
+
+/// Registers of channels in a tile.
+const MOST_VECTORS: usize = 2;
+
+/// Windows of a tile. Their sums, the weights and a cell fill 31 of 32 registers, or 15 of 16.
+const WINDOWS: usize = 14;
+const FEW_WINDOWS: usize = 6;
+
+/// Products of a sum that are added up one to the next: longer sums are taken in parts of about so many, since each addition
+/// rounds what is there already.
+const CHAIN: usize = 288;
+
+/// Whether windows of a row may lie so many cells apart.
+pub(crate) fn is_step(step: usize) -> bool {
+    matches!(step, 1 | 2 | 4)
+}
+
+/// Channels of one register and of a whole tile.
+pub(crate) fn channel_lanes<T: Element>() -> [usize; 2] {
+    let lanes = arch().dispatch(Lanes(std::marker::PhantomData::<T>));
+    [lanes, MOST_VECTORS * lanes]
+}
+
+struct Lanes<T>(std::marker::PhantomData<T>);
+
+impl<T: Element> WithSimd for Lanes<T> {
+    type Output = usize;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> usize {
+        T::lanes::<S>()
+    }
+}
+
+/// Windows of a part of an image, in order.
+#[derive(Clone, Copy)]
+pub(crate) struct Windows<'a, T> {
+    pub cells: &'a [T],
+    /// Where the first one reads its kernel cells, less `start`.
+    pub offsets: &'a [usize],
+    /// Perhaps a small negative number, wrapped around.
+    pub start: usize,
+    /// Planes, rows and columns of windows.
+    pub counts: [usize; 3],
+    /// Cells from one to the next of each.
+    pub steps: [usize; 3],
+}
+
+impl<T> Windows<'_, T> {
+    pub fn count(&self) -> usize {
+        self.counts.iter().product()
+    }
+
+    /// Those of one plane.
+    pub fn plane(self, number: usize) -> Self {
+        let [_, rows, width] = self.counts;
+        Self { start: self.start.wrapping_add(number * self.steps[0]), counts: [1, rows, width], ..self }
+    }
+
+    /// Parts of about so many windows at most, in order, each with the number of its first window: whole planes, rows of
+    /// one, or a part of a row.
+    pub fn parts(self, most: usize) -> impl Iterator<Item = (usize, Self)> {
+        let [planes, rows, width] = self.counts;
+        let lines = |line: usize| (most / line.max(1)).max(1);
+        let lengths = match planes {
+            1 if width > most => [1, 1, width.div_ceil(width.div_ceil(most))],
+            1 => [1, lines(width), width],
+            _ => [lines(rows * width), rows, width],
+        };
+        let starts = move |axis: usize| (0..self.counts[axis]).step_by(lengths[axis]);
+        starts(0).flat_map(move |plane| {
+            starts(1).flat_map(move |row| {
+                starts(2).map(move |column| {
+                    let first = [plane, row, column];
+                    let start =
+                        (0..3).fold(self.start, |start, axis| start.wrapping_add(first[axis] * self.steps[axis]));
+                    let counts = std::array::from_fn(|axis| lengths[axis].min(self.counts[axis] - first[axis]));
+                    ((plane * rows + row) * width + column, Self { start, counts, ..self })
+                })
+            })
+        })
+    }
+}
+
+/// Sums `[window][channel]`, of which a tile takes some channels.
+pub(crate) struct Sums<'a, T> {
+    pub sums: &'a mut [T],
+    /// Elements from one window to the next.
+    pub step: usize,
+}
+
+/// What is called before each tile of windows, with their numbers.
+pub(crate) type Ahead<'a> = &'a mut dyn FnMut(Range<usize>);
+
+/// [`multiply`] for one type of elements. Kernels hold it, so that it is compiled with this crate and not with each that
+/// uses it.
+pub(super) type Multiply<T> = fn(Windows<'_, T>, (&[T], &[T]), (Store, Sums<'_, T>), Ahead<'_>);
+
+impl<T: Element> Kernel<T> {
+    /// Multiplies windows by the weights `[kernel cell][channel]` of one or two registers of channels. The weights that are
+    /// read after these are asked for meanwhile.
+    ///
+    /// # Panics
+    /// If a size does not fit, which is a mistake of this crate.
+    pub fn multiply_windows(
+        &self,
+        windows: Windows<'_, T>,
+        (weights, next): (&[T], &[T]),
+        (store, sums): (Store, Sums<'_, T>),
+        ahead: Ahead<'_>,
+    ) {
+        (self.in_place)(windows, (weights, next), (store, sums), ahead);
+    }
+}
+
+pub(super) fn multiply<T: Element>(
+    windows: Windows<'_, T>,
+    (weights, next): (&[T], &[T]),
+    (store, sums): (Store, Sums<'_, T>),
+    ahead: Ahead<'_>,
+) {
+    let is_narrow = weights.len() == windows.offsets.len() * channel_lanes::<T>()[0];
+    match (is_narrow, windows.steps[2]) {
+        (false, 1) => arch().dispatch(Tile::<T, 2, 1> { windows, weights, next, store, sums, ahead }),
+        (false, 2) => arch().dispatch(Tile::<T, 2, 2> { windows, weights, next, store, sums, ahead }),
+        (false, 4) => arch().dispatch(Tile::<T, 2, 4> { windows, weights, next, store, sums, ahead }),
+        (true, 1) => arch().dispatch(Tile::<T, 1, 1> { windows, weights, next, store, sums, ahead }),
+        (true, 2) => arch().dispatch(Tile::<T, 1, 2> { windows, weights, next, store, sums, ahead }),
+        (true, 4) => arch().dispatch(Tile::<T, 1, 4> { windows, weights, next, store, sums, ahead }),
+        (_, step) => unreachable!("windows {step} cells apart"),
+    }
+}
+
+struct Tile<'a, T, const VECTORS: usize, const STEP: usize> {
+    windows: Windows<'a, T>,
+    weights: &'a [T],
+    next: &'a [T],
+    store: Store,
+    sums: Sums<'a, T>,
+    ahead: Ahead<'a>,
+}
+
+impl<T: Element, const VECTORS: usize, const STEP: usize> WithSimd for Tile<'_, T, VECTORS, STEP> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let Windows { offsets, start, counts: [planes, rows, width], steps: [plane_step, row_step, _], .. } =
+            self.windows;
+        assert_eq!(self.weights.len(), offsets.len() * VECTORS * T::lanes::<S>(), "weights of a tile");
+        let has_many = T::lanes::<S>() * size_of::<T>() >= 64 || cfg!(target_arch = "aarch64");
+        let pieces = width.div_ceil(if has_many { WINDOWS } else { FEW_WINDOWS });
+        let mut window = 0;
+        let tiles = (planes * rows * pieces).max(1);
+        let share = self.next.len().div_ceil(tiles);
+        let mut next = self.next.as_ptr();
+        for row in 0..planes * rows {
+            let mut start = start.wrapping_add(row / rows * plane_step + row % rows * row_step);
+            for piece in 0..pieces {
+                let count = (width + piece) / pieces;
+                (self.ahead)(window..window + count);
+                let ahead = (next, share.div_ceil(offsets.len().max(1)));
+                next = next.wrapping_add(share);
+                match count {
+                    1 => self.add::<S, 1>(simd, (start, window), ahead),
+                    2 => self.add::<S, 2>(simd, (start, window), ahead),
+                    3 => self.add::<S, 3>(simd, (start, window), ahead),
+                    4 => self.add::<S, 4>(simd, (start, window), ahead),
+                    5 => self.add::<S, 5>(simd, (start, window), ahead),
+                    6 => self.add::<S, 6>(simd, (start, window), ahead),
+                    7 if has_many => self.add::<S, 7>(simd, (start, window), ahead),
+                    8 if has_many => self.add::<S, 8>(simd, (start, window), ahead),
+                    9 if has_many => self.add::<S, 9>(simd, (start, window), ahead),
+                    10 if has_many => self.add::<S, 10>(simd, (start, window), ahead),
+                    11 if has_many => self.add::<S, 11>(simd, (start, window), ahead),
+                    12 if has_many => self.add::<S, 12>(simd, (start, window), ahead),
+                    13 if has_many => self.add::<S, 13>(simd, (start, window), ahead),
+                    14 if has_many => self.add::<S, 14>(simd, (start, window), ahead),
+                    _ => unreachable!("{count} windows of a tile"),
+                }
+                start = start.wrapping_add(count * STEP);
+                window += count;
+            }
+        }
+    }
+}
+
+impl<T: Element, const VECTORS: usize, const STEP: usize> Tile<'_, T, VECTORS, STEP> {
+    /// The sums of so many neighbouring windows from `start` on. With each step one line of what is read next is asked for.
+    #[inline(always)]
+    fn add<S: Simd, const COUNT: usize>(
+        &mut self,
+        simd: S,
+        (start, window): (usize, usize),
+        (mut next, step): (*const T, usize),
+    ) {
+        let (cells, offsets, lanes) = (self.windows.cells, self.windows.offsets, T::lanes::<S>());
+        let (to, to_step) = (&mut self.sums.sums[window * self.sums.step..], self.sums.step);
+        let mut store = self.store;
+        let length = offsets.len().div_ceil(offsets.len().div_ceil(CHAIN).max(1)).max(1);
+        for (weights, offsets) in self.weights.chunks(length * VECTORS * lanes).zip(offsets.chunks(length)) {
+            let mut sums = [[T::splat(simd, T::zero()); VECTORS]; COUNT];
+            for (weights, &offset) in weights.chunks_exact(VECTORS * lanes).zip(offsets) {
+                let cells = &cells[offset.wrapping_add(start)..][..(COUNT - 1) * STEP + 1];
+                let mut channels = [T::splat(simd, T::zero()); VECTORS];
+                for vector in 0..VECTORS {
+                    channels[vector] = T::load(simd, &weights[vector * lanes..]);
+                }
+                ask_for_line::<T, false>(next);
+                next = next.wrapping_add(step);
+                for i in 0..COUNT {
+                    let cell = T::splat(simd, cells[i * STEP]);
+                    for vector in 0..VECTORS {
+                        sums[i][vector] = T::fused(simd, channels[vector], cell, sums[i][vector]);
+                    }
+                }
+            }
+            // A loop for each, since only short ones are unrolled, and arrays that others read are kept in memory.
+            match store {
+                Store::Overwrite => {
+                    for i in 0..COUNT {
+                        let to = &mut to[i * to_step..][..VECTORS * lanes];
+                        for vector in 0..VECTORS {
+                            T::put(simd, sums[i][vector], &mut to[vector * lanes..]);
+                        }
+                    }
+                }
+                Store::Add => {
+                    for i in 0..COUNT {
+                        let to = &mut to[i * to_step..][..VECTORS * lanes];
+                        for vector in 0..VECTORS {
+                            let to = &mut to[vector * lanes..];
+                            T::put(simd, T::plus(simd, T::load(simd, to), sums[i][vector]), to);
+                        }
+                    }
+                }
+            }
+            store = Store::Add;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sums that an f32 holds exactly, so that their order does not matter.
+    fn check(counts: [usize; 3], step: usize, vectors: usize) {
+        let [lanes, _] = channel_lanes::<f32>();
+        let channels = vectors * lanes;
+        let cells: Vec<f32> = (0..4000).map(|i| (i % 11) as f32 - 5.0).collect();
+        let offsets = [103, 100, 250, 111, 104];
+        let weights: Vec<f32> = (0..offsets.len() * channels).map(|i| (i % 7) as f32 - 3.0).collect();
+        let steps = [900, 70, step];
+        let windows = Windows { cells: &cells, offsets: &offsets, start: 10_usize.wrapping_sub(97), counts, steps };
+        let all = counts.iter().product::<usize>();
+        let row = channels + 3;
+        let mut sums = vec![f32::NAN; all * row];
+        multiply(windows, (&weights, &[]), (Store::Overwrite, Sums { sums: &mut sums, step: row }), &mut |_| {});
+        multiply(windows, (&weights, &[]), (Store::Add, Sums { sums: &mut sums, step: row }), &mut |_| {});
+        for (window, sums) in sums.chunks_exact(row).enumerate() {
+            let [_, rows, width] = counts;
+            let start = window / width / rows * steps[0] + window / width % rows * steps[1] + window % width * step;
+            for (channel, &sum) in sums[..channels].iter().enumerate() {
+                let terms = offsets.iter().enumerate();
+                let expected: f32 = terms.map(|(k, o)| cells[o + start - 87] * weights[k * channels + channel]).sum();
+                assert_eq!(sum, 2.0 * expected, "window {window}, channel {channel}");
+            }
+            assert!(sums[channels..].iter().all(|sum| sum.is_nan()));
+        }
+    }
+
+    #[test]
+    fn every_width_and_step_is_right_and_writes_nothing_else() {
+        for (vectors, step) in [(1, 1), (1, 2), (1, 4), (2, 1), (2, 2), (2, 4)] {
+            (1..=16).for_each(|width| check([2, 3, width], step, vectors));
+        }
+    }
+
+    #[test]
+    fn parts_are_all_windows_in_order() {
+        for (counts, most) in
+            [([1, 1, 300], 128), ([1, 7, 30], 128), ([4, 7, 7], 128), ([3, 1, 2], 1), ([2, 20, 20], 64)]
+        {
+            let (cells, offsets) = ([0.0; 1], [0]);
+            let windows = Windows { cells: &cells, offsets: &offsets, start: 5, counts, steps: [1000, 40, 1] };
+            let mut found = vec![];
+            for (first, part) in windows.parts(most) {
+                assert_eq!(first, found.len());
+                assert!(part.count() <= most || part.counts[1..] == counts[1..], "{:?}", part.counts);
+                let [planes, rows, width] = part.counts;
+                let places = (0..planes).flat_map(|p| (0..rows).flat_map(move |r| (0..width).map(move |w| [p, r, w])));
+                found.extend(places.map(|[p, r, w]| part.start + p * 1000 + r * 40 + w));
+            }
+            let [_, rows, width] = counts;
+            let place = |i: usize| 5 + i / width / rows * 1000 + i / width % rows * 40 + i % width;
+            assert!(found.into_iter().eq((0..windows.count()).map(place)), "{counts:?}");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "out of range")]
+    fn windows_beyond_the_cells_are_not_read() {
+        let [lanes, _] = channel_lanes::<f32>();
+        let (weights, cells, mut sums) = (vec![0.0; lanes], [0.0; 12], vec![0.0; 9 * lanes]);
+        let windows = Windows { cells: &cells, offsets: &[4], start: 0, counts: [1, 1, 9], steps: [1, 1, 1] };
+        multiply(windows, (&weights, &[]), (Store::Overwrite, Sums { sums: &mut sums, step: lanes }), &mut |_| {});
+    }
+}
