@@ -232,7 +232,7 @@ const TURN_F64: f64 = 60.0;
 /// matrix that must be packed, of which strided ones are taken apart first.
 const CALLS: f64 = 0.03;
 const PACK: f64 = 5.0;
-const PACK_STRIDED: f64 = 30.0;
+const PACK_STRIDED: f64 = 60.0;
 
 /// Registers under which there are none worth filling with channels.
 const REGISTER_BYTES: usize = 16;
