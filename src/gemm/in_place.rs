@@ -19,13 +19,19 @@ use crate::simd::{arch, ask_for_line};
 /// Registers of channels in a tile.
 const MOST_VECTORS: usize = 2;
 
-/// Windows of a tile. Their sums, the weights and a cell fill 31 of 32 registers, or 15 of 16.
-const WINDOWS: usize = 14;
-const FEW_WINDOWS: usize = 6;
+/// Windows of a tile, or channels where windows lie on the lanes. Their sums, the weights and a cell fill 31 of 32 registers, or 15 of 16.
+pub(super) const MANY: usize = 14;
+pub(super) const FEW: usize = 6;
+
+/// Whether there are 32 registers, not 16.
+#[inline(always)]
+pub(super) fn has_many_registers<T: Element, S: Simd>() -> bool {
+    T::lanes::<S>() * size_of::<T>() >= 64 || cfg!(target_arch = "aarch64")
+}
 
 /// Products of a sum that are added up one to the next: longer sums are taken in parts of about so many, since each addition
 /// rounds what is there already.
-const CHAIN: usize = 288;
+pub(super) const CHAIN: usize = 288;
 
 /// Whether windows of a row may lie so many cells apart.
 pub(crate) fn is_step(step: usize) -> bool {
@@ -165,8 +171,8 @@ impl<T: Element, const VECTORS: usize, const STEP: usize> WithSimd for Tile<'_, 
         let Windows { offsets, start, counts: [planes, rows, width], steps: [plane_step, row_step, _], .. } =
             self.windows;
         assert_eq!(self.weights.len(), offsets.len() * VECTORS * T::lanes::<S>(), "weights of a tile");
-        let has_many = T::lanes::<S>() * size_of::<T>() >= 64 || cfg!(target_arch = "aarch64");
-        let pieces = width.div_ceil(if has_many { WINDOWS } else { FEW_WINDOWS });
+        let has_many = has_many_registers::<T, S>();
+        let pieces = width.div_ceil(if has_many { MANY } else { FEW });
         let mut window = 0;
         let tiles = (planes * rows * pieces).max(1);
         let share = self.next.len().div_ceil(tiles);

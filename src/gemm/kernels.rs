@@ -11,7 +11,8 @@ use std::sync::{LazyLock, OnceLock};
 use gemm_common::microkernel::MicroKernelFn;
 use ndarray::ArrayViewMut2;
 
-use super::in_place::{Multiply, multiply};
+use super::in_place::{self, Multiply};
+use super::in_rows::{self, MultiplyRows};
 use super::store::Store;
 use super::tail::MAX_TAIL;
 use crate::element::Element;
@@ -27,6 +28,8 @@ pub(crate) struct Kernel<T: 'static> {
     pub isa: &'static str,
     /// The product whose windows are read where they lie.
     pub(super) in_place: Multiply<T>,
+    /// The same with windows on the lanes.
+    pub(super) in_rows: MultiplyRows<T>,
     /// What [`rate`](Self::rate) has measured.
     pub(super) rate: OnceLock<f64>,
 }
@@ -127,7 +130,8 @@ macro_rules! kernel {
             vector: $vector,
             table: $table.iter().map(|row| &row[..]).collect(),
             isa: $isa,
-            in_place: multiply,
+            in_place: in_place::multiply,
+            in_rows: in_rows::multiply,
             rate: OnceLock::new(),
         }
     };

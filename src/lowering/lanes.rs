@@ -1,13 +1,15 @@
 //! The vector lanes of the microkernel, and what lies on them.
 
 use crate::element::Element;
-use crate::gemm::{Kernel, channel_lanes};
+use crate::gemm::{Kernel, channel_lanes, row_channels};
 
 /// What lies on the vector lanes of the microkernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lanes {
-    /// Windows, side by side as in the output: where that needs no packing, and for few rows.
+    /// Windows, side by side as in the output: where that needs no packing.
     Windows,
+    /// The windows of a row: where sums of channels would have few products between turns.
+    Rows,
     /// Output channels: the rule.
     Channels,
 }
@@ -27,6 +29,8 @@ pub(crate) struct Vector {
     pub most_tail: usize,
     /// Output channels of one register, and of a whole tile, where they lie on the lanes.
     pub channels: [usize; 2],
+    /// Output channels of a tile where the windows of a row do.
+    pub row_channels: usize,
 }
 
 impl Vector {
@@ -40,6 +44,7 @@ impl Vector {
             columns: kernel.columns(),
             most_tail: kernel.most_tail(),
             channels: channel_lanes::<T>(),
+            row_channels: row_channels::<T>(),
         }
     }
 }

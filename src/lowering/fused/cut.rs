@@ -1,7 +1,7 @@
 //! How the fused algorithm cuts the output into tasks, and the patch matrix into blocks.
 
 use super::channels::PART_WINDOWS;
-use crate::gemm::is_step;
+use crate::gemm::{MOST_ROWS, is_step};
 use crate::geometry::ConvGeometry;
 use crate::lowering::lanes::{Lanes, Vector};
 use crate::lowering::pieces::block_length;
@@ -141,7 +141,7 @@ impl Cut {
         let panels = match self.lanes {
             Lanes::Windows => (bytes / (self.block_rows * vector.lanes * vector.size)).clamp(1, most),
             // Windows are read where they lie.
-            Lanes::Channels => 0,
+            Lanes::Channels | Lanes::Rows => 0,
         };
         Self { panels, ..self }
     }
@@ -169,6 +169,7 @@ impl Cut {
         let sums = match self.lanes {
             Lanes::Windows if self.is_folded && self.planes > 1 => outs * windows.next_multiple_of(vector.len) + tile,
             Lanes::Windows => tile,
+            Lanes::Rows => vector.row_channels * geometry.axes[2].output,
             Lanes::Channels => {
                 let [unit, most] = vector.channels;
                 let line =
@@ -194,10 +195,10 @@ impl Cut {
             } else {
                 self.rows = self.rows.div_ceil(2);
             }
-        } else if self.lanes == Lanes::Channels && self.channels > unit {
+        } else if self.lanes != Lanes::Windows && self.channels > unit {
             // Before the rows of a block, which are part of the sums, and whatever the channels are at first.
             self.channels = self.channels.div_ceil(2).next_multiple_of(unit);
-        } else if self.block_rows > MIN_BLOCK_ROWS {
+        } else if self.lanes != Lanes::Rows && self.block_rows > MIN_BLOCK_ROWS {
             self.block_rows = self.block_rows.div_ceil(2).max(MIN_BLOCK_ROWS);
         } else {
             return false;
@@ -216,6 +217,8 @@ fn block_rows(geometry: &ConvGeometry, vector: Vector, lanes: Lanes) -> usize {
     let (depth, taps) = (geometry.patch_rows().max(1), geometry.taps());
     let bytes = match lanes {
         Lanes::Windows => BLOCK_BYTES,
+        // All of them.
+        Lanes::Rows => MOST_ROWS * vector.size,
         Lanes::Channels => CHANNEL_BLOCK_BYTES,
     };
     let block = (bytes / vector.size).max(1);
@@ -233,6 +236,9 @@ const TURN_F64: f64 = 60.0;
 const CALLS: f64 = 0.03;
 const PACK: f64 = 5.0;
 const PACK_STRIDED: f64 = 60.0;
+
+/// What windows of a row on the lanes cost beside their multiply-adds, which read cells that cross cache lines.
+const STORE: f64 = 5.0;
 
 /// Registers under which there are none worth filling with channels.
 const REGISTER_BYTES: usize = 16;
@@ -254,9 +260,19 @@ pub(super) fn choose_lanes(geometry: &ConvGeometry, vector: Vector) -> Lanes {
         (_, true) => PACK_STRIDED,
     };
     let turn = if vector.size == size_of::<f32>() { TURN } else { TURN_F64 };
-    match rows / channels + turn < rows * (1.0 / windows + CALLS + pack / outs as f64) {
-        true => Lanes::Channels,
-        false => Lanes::Windows,
+    let by_channels = rows / channels + turn;
+    let by_windows = rows * (1.0 / windows + CALLS + pack / outs as f64);
+    let width = geometry.axes[2].output;
+    let by_rows = match pack > 0.0 && width >= register && geometry.patch_rows() <= MOST_ROWS {
+        true => rows / filled(width, width.div_ceil(register) as f64, register) + STORE,
+        false => f64::INFINITY,
+    };
+    if by_rows < by_channels.min(by_windows) {
+        Lanes::Rows
+    } else if by_channels < by_windows {
+        Lanes::Channels
+    } else {
+        Lanes::Windows
     }
 }
 
@@ -284,6 +300,7 @@ pub(super) fn window_step(geometry: &ConvGeometry, lanes: Lanes) -> usize {
 pub(super) fn channel_unit(lanes: Lanes, vector: Vector) -> usize {
     match lanes {
         Lanes::Windows => vector.columns,
+        Lanes::Rows => vector.row_channels,
         Lanes::Channels => vector.channels[1],
     }
 }

@@ -38,10 +38,18 @@ impl Layout {
     pub fn new(geometry: &ConvGeometry, vector: Vector, workspace_bytes: usize) -> Self {
         let folded = folded(geometry).filter(|_| is_small(geometry));
         let g = folded.as_ref().unwrap_or(geometry);
-        let lanes = choose_lanes(g, vector);
         let wanted = if folded.is_some() { Cut::folded } else { Cut::wanted };
-        let mut cut = wanted(g, (vector, lanes), parallel::threads());
-        while cut.len(g, vector).saturating_mul(vector.size) > workspace_bytes && cut.shrink(vector) {}
+        let is_large = |cut: &Cut| cut.len(g, vector).saturating_mul(vector.size) > workspace_bytes;
+        let cut = |lanes: Lanes| {
+            let mut cut = wanted(g, (vector, lanes), parallel::threads());
+            while is_large(&cut) && cut.shrink(vector) {}
+            cut
+        };
+        let cut = match cut(choose_lanes(g, vector)) {
+            // The rows of the patch matrix are not cut there.
+            large if large.lanes == Lanes::Rows && is_large(&large) => cut(Lanes::Windows),
+            cut => cut,
+        };
         let layout = Self::of(g, vector, cut);
         Self { folded, ..layout }
     }
@@ -82,7 +90,8 @@ mod tests {
     use super::*;
     use crate::ConvOptions;
 
-    const VECTOR: Vector = Vector { size: 4, len: 16, lanes: 64, columns: 6, most_tail: 4, channels: [16, 32] };
+    const VECTOR: Vector =
+        Vector { size: 4, len: 16, lanes: 64, columns: 6, most_tail: 4, channels: [16, 32], row_channels: 14 };
 
     fn layout(input: [usize; 4], weight: [usize; 4], threads: usize) -> Layout {
         let geometry = ConvOptions::<2>::new().geometry(&input, &weight).unwrap();
@@ -100,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_are_read_where_they_lie_unless_there_are_few_rows_or_neighbours_fill_the_lanes() {
+    fn windows_are_read_where_they_lie_by_channels_or_rows_or_as_panels() {
         let found = |input: [usize; 4], weight: [usize; 4], (stride, padding): (usize, usize)| {
             let options = ConvOptions::<2>::new().stride([stride; 2]).padding(crate::Padding::symmetric([padding; 2]));
             Layout::new(&options.geometry(&input, &weight).unwrap(), VECTOR, 2 << 20)
@@ -111,10 +120,13 @@ mod tests {
         assert_eq!((strided.lanes, strided.image.map(|image| image.step)), (Lanes::Channels, Some(2)));
         let by_three = found([1, 256, 57, 57], [512, 256, 3, 3], (3, 1));
         assert_eq!((by_three.lanes, by_three.slab.step, by_three.slab.phases), (Lanes::Channels, 1, 3));
-        for (input, weight) in [([1, 64, 56, 56], [256, 64, 1, 1]), ([1, 3, 58, 58], [64, 3, 3, 3])] {
-            let plain = found(input, weight, (1, 0));
-            assert!(plain.lanes == Lanes::Windows && plain.panels > 0);
-        }
+        let plain = found([1, 64, 56, 56], [256, 64, 1, 1], (1, 0));
+        assert!(plain.lanes == Lanes::Windows && plain.panels > 0);
+        let first = found([1, 3, 224, 224], [64, 3, 7, 7], (2, 3));
+        assert_eq!((first.lanes, first.block_rows, first.slab.phases, first.channels), (Lanes::Rows, 147, 2, 64));
+        let options = ConvOptions::<2>::new().padding(crate::Padding::symmetric([1; 2]));
+        let wide = options.geometry(&[1, 3, 8, 5000], &[64, 3, 3, 3]).unwrap();
+        assert_eq!(Layout::new(&wide, VECTOR, 64 << 10).lanes, Lanes::Windows);
         // A register of channels would be mostly empty.
         assert_eq!(found([1, 64, 56, 56], [1, 64, 3, 3], (1, 1)).lanes, Lanes::Windows);
     }

@@ -17,6 +17,7 @@ mod channels;
 mod cut;
 mod layout;
 mod phases;
+mod rows;
 mod weights;
 
 pub(crate) use layout::Layout;
@@ -120,6 +121,7 @@ impl<'a, T: Element> Task<'a, '_, '_, T> {
             let cells = Cells::of(g, slabs, image, (rows.clone(), region), slab);
             match layout.lanes {
                 Lanes::Windows => self.block(cells, (rows, store), (panels, sums)),
+                Lanes::Rows => self.multiply_by_rows(cells.windows(rows, region), sums),
                 Lanes::Channels => {
                     self.multiply_by_channels(cells.windows(rows.clone(), region), (rows, store), sums);
                 }
@@ -128,7 +130,7 @@ impl<'a, T: Element> Task<'a, '_, '_, T> {
         match layout.lanes {
             _ if depth == 0 => self.piece.fill(T::zero()),
             // Finished part by part.
-            Lanes::Channels => return,
+            Lanes::Channels | Lanes::Rows => return,
             Lanes::Windows if self.dims()[1] > 1 => self.store_rows(sums),
             // Finished tile by tile.
             Lanes::Windows => return,

@@ -239,8 +239,11 @@ impl Shared {
     fn wanted(geometry: &ConvGeometry, phases: &[Phase], vector: Vector) -> Self {
         let parts: Vec<&ConvGeometry> = phases.iter().map(|phase| &phase.geometry).collect();
         let read = |part: &&&ConvGeometry| part.taps() > 0;
-        // Channels are cut alike, and so must lie alike.
-        let lanes = parts.iter().find(read).map_or(Lanes::Windows, |part| choose_lanes(part, vector));
+        // Channels are cut alike, and so must lie alike; rows of windows are not for each phase.
+        let lanes = match parts.iter().find(read).map(|part| choose_lanes(part, vector)) {
+            Some(Lanes::Channels) => Lanes::Channels,
+            _ => Lanes::Windows,
+        };
         let threads = parallel::threads();
         let cut = |part: &ConvGeometry| {
             (part.taps() > 0).then(|| (part.clone(), Cut::wanted(part, (vector, lanes), threads)))

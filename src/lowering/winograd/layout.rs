@@ -173,7 +173,8 @@ mod tests {
     use super::*;
     use crate::options::{ConvOptions, Padding};
 
-    const VECTOR: Vector = Vector { size: 4, len: 16, lanes: 64, columns: 6, most_tail: 8, channels: [16, 32] };
+    const VECTOR: Vector =
+        Vector { size: 4, len: 16, lanes: 64, columns: 6, most_tail: 8, channels: [16, 32], row_channels: 14 };
 
     #[test]
     fn many_tiles_have_a_layout_in_the_smallest_workspace() {

@@ -1,0 +1,182 @@
+//! Products with the windows of a row on the lanes, read where they lie: for sums of few products, which are too short to
+//! be turned on their way out.
+//!
+//! A step takes a register or two of neighbouring cells from wherever the patch matrix's row begins, and a weight of each
+//! of a few channels. What is left of a row is computed with windows before it once more.
+
+#![allow(
+    clippy::needless_range_loop,
+    reason = "loops of constant length over arrays become registers, iterators do not"
+)]
+
+use pulp::{Simd, WithSimd};
+
+use super::in_place::{CHAIN, FEW, MANY, has_many_registers};
+use super::{Kernel, Windows};
+use crate::element::Element;
+use crate::simd::{arch, ask_for_line};
+
+/// The most products of a sum.
+pub(crate) const MOST_ROWS: usize = CHAIN;
+
+/// Bytes from what is written to what is asked for then: large outputs go to memory.
+const AHEAD_BYTES: usize = 512;
+
+/// [`multiply`] for one type of elements, compiled with this crate.
+pub(super) type MultiplyRows<T> = fn(Windows<'_, T>, &[T], &mut [&mut [T]]);
+
+impl<T: Element> Kernel<T> {
+    /// Writes the sums of windows, which read neighbouring cells and of which a row fills a register, to the lines of some
+    /// channels; `weights` are `[kernel cell][channel]`.
+    ///
+    /// # Panics
+    /// If a size does not fit, which is a mistake of this crate.
+    pub fn multiply_rows(&self, windows: Windows<'_, T>, weights: &[T], lines: &mut [&mut [T]]) {
+        (self.in_rows)(windows, weights, lines);
+    }
+}
+
+/// Channels of a tile.
+pub(crate) fn row_channels<T: Element>() -> usize {
+    arch().dispatch(Channels(std::marker::PhantomData::<T>))
+}
+
+struct Channels<T>(std::marker::PhantomData<T>);
+
+impl<T: Element> WithSimd for Channels<T> {
+    type Output = usize;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> usize {
+        if has_many_registers::<T, S>() { MANY } else { FEW }
+    }
+}
+
+pub(super) fn multiply<T: Element>(windows: Windows<'_, T>, weights: &[T], lines: &mut [&mut [T]]) {
+    assert_eq!(windows.steps[2], 1, "neighbouring cells");
+    arch().dispatch(Tile { windows, weights, lines });
+}
+
+struct Tile<'a, 'l, T> {
+    windows: Windows<'a, T>,
+    weights: &'a [T],
+    lines: &'a mut [&'l mut [T]],
+}
+
+impl<T: Element> WithSimd for Tile<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let has_many = has_many_registers::<T, S>();
+        let count = self.lines.len();
+        assert_eq!(self.weights.len(), self.windows.offsets.len() * count, "weights of a tile");
+        match count {
+            1 => self.rows::<S, 1>(simd),
+            2 => self.rows::<S, 2>(simd),
+            3 => self.rows::<S, 3>(simd),
+            4 => self.rows::<S, 4>(simd),
+            5 => self.rows::<S, 5>(simd),
+            6 => self.rows::<S, 6>(simd),
+            7 if has_many => self.rows::<S, 7>(simd),
+            8 if has_many => self.rows::<S, 8>(simd),
+            9 if has_many => self.rows::<S, 9>(simd),
+            10 if has_many => self.rows::<S, 10>(simd),
+            11 if has_many => self.rows::<S, 11>(simd),
+            12 if has_many => self.rows::<S, 12>(simd),
+            13 if has_many => self.rows::<S, 13>(simd),
+            14 if has_many => self.rows::<S, 14>(simd),
+            _ => unreachable!("{count} channels of a tile"),
+        }
+    }
+}
+
+impl<T: Element> Tile<'_, '_, T> {
+    #[inline(always)]
+    fn rows<S: Simd, const COUNT: usize>(&mut self, simd: S) {
+        let lanes = T::lanes::<S>();
+        let Windows { start, counts: [planes, rows, width], steps: [plane_step, row_step, _], .. } = self.windows;
+        for row in 0..planes * rows {
+            let start = start.wrapping_add(row / rows * plane_step + row % rows * row_step);
+            let pairs = width / (2 * lanes) * (2 * lanes);
+            for window in (0..pairs).step_by(2 * lanes) {
+                self.add::<S, COUNT, 2>(simd, start.wrapping_add(window), row * width + window);
+            }
+            let rest = width - pairs;
+            if rest > lanes && width >= 2 * lanes {
+                let window = width - 2 * lanes;
+                self.add::<S, COUNT, 2>(simd, start.wrapping_add(window), row * width + window);
+            } else {
+                for window in (pairs..width).step_by(lanes) {
+                    let window = window.min(width - lanes);
+                    self.add::<S, COUNT, 1>(simd, start.wrapping_add(window), row * width + window);
+                }
+            }
+        }
+    }
+
+    /// The sums of so many channels and registers of windows.
+    #[inline(always)]
+    fn add<S: Simd, const COUNT: usize, const VECTORS: usize>(&mut self, simd: S, start: usize, window: usize) {
+        let (cells, lanes, ahead) = (self.windows.cells, T::lanes::<S>(), AHEAD_BYTES / size_of::<T>());
+        let mut sums = [[T::splat(simd, T::zero()); VECTORS]; COUNT];
+        for i in 0..COUNT {
+            for vector in 0..VECTORS {
+                ask_for_line::<T, true>(self.lines[i].as_ptr().wrapping_add(window + ahead + vector * lanes));
+            }
+        }
+        for (weights, &offset) in self.weights.chunks_exact(COUNT).zip(self.windows.offsets) {
+            let cells = &cells[offset.wrapping_add(start)..][..VECTORS * lanes];
+            let mut windows = [T::splat(simd, T::zero()); VECTORS];
+            for vector in 0..VECTORS {
+                windows[vector] = T::load(simd, &cells[vector * lanes..]);
+            }
+            for i in 0..COUNT {
+                let weight = T::splat(simd, weights[i]);
+                for vector in 0..VECTORS {
+                    sums[i][vector] = T::fused(simd, windows[vector], weight, sums[i][vector]);
+                }
+            }
+        }
+        for i in 0..COUNT {
+            let to = &mut self.lines[i][window..][..VECTORS * lanes];
+            for vector in 0..VECTORS {
+                T::put(simd, sums[i][vector], &mut to[vector * lanes..]);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gemm::channel_lanes;
+
+    #[test]
+    fn every_width_and_number_of_channels_is_right_and_writes_nothing_else() {
+        let [lanes, _] = channel_lanes::<f32>();
+        let cells: Vec<f32> = (0..9000).map(|i| (i % 11) as f32 - 5.0).collect();
+        let offsets = [103, 100, 2500, 111, 104];
+        for count in 1..=row_channels::<f32>() {
+            let weights: Vec<f32> = (0..offsets.len() * count).map(|i| (i % 7) as f32 - 3.0).collect();
+            for width in lanes..=5 * lanes {
+                let (counts, steps) = ([2, 3, width], [900, 170, 1]);
+                let start = 10_usize.wrapping_sub(97);
+                let windows = Windows { cells: &cells, offsets: &offsets, start, counts, steps };
+                let mut sums = vec![f32::NAN; count * (6 * width + 3)];
+                let mut lines: Vec<&mut [f32]> = sums.chunks_exact_mut(6 * width + 3).collect();
+                multiply(windows, &weights, &mut lines);
+                for (channel, line) in lines.iter().enumerate() {
+                    for (window, &sum) in line[..6 * width].iter().enumerate() {
+                        let start = window / width / 3 * 900 + window / width % 3 * 170 + window % width;
+                        let terms = offsets.iter().enumerate();
+                        let expected: f32 =
+                            terms.map(|(k, o)| cells[o + start - 87] * weights[k * count + channel]).sum();
+                        assert_eq!(sum, expected, "width {width}, window {window}, channel {channel} of {count}");
+                    }
+                    assert!(line[6 * width..].iter().all(|sum| sum.is_nan()));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The loops with the windows of a row on the lanes, read where they lie, for few rows of the patch matrix.
+
+use ndarray::{ArrayViewMut1, ArrayViewMut2, Axis};
+
+use super::Task;
+use super::weights::Tiles;
+use crate::element::Element;
+use crate::gemm::{Kernel, Windows};
+use crate::lowering::lanes::Lanes;
+use crate::lowering::pieces::{blocks, entries};
+
+/// Channels of the widest tile.
+const MOST_CHANNELS: usize = 14;
+
+impl<T: Element> Task<'_, '_, '_, T> {
+    /// All products of all windows, of which each row fills a register.
+    pub(super) fn multiply_by_rows(&mut self, windows: Windows<'_, T>, buffer: &mut [T]) {
+        let depth = self.geometry.patch_rows();
+        let images = self.piece.len_of(Axis(1));
+        let tiles = Tiles::of::<T>(Lanes::Rows);
+        let mut weights = self.weights(&(0..depth), tiles);
+        for (first, tile) in blocks(self.piece.view_mut(), Axis(0), tiles.most) {
+            let (these, others) = weights.split_at(depth * tile.len_of(Axis(0)));
+            weights = others;
+            for (image, mut lines) in entries(tile.permuted_axes([1, 0, 2])) {
+                let windows = if images == 1 { windows } else { windows.plane(image) };
+                multiply(windows, these, lines.view_mut(), buffer);
+                self.epilogue.apply(self.channel + first, lines);
+            }
+        }
+    }
+}
+
+/// A tile of channels: straight to its lines, if the cells of each lie side by side, else row by row through a buffer.
+fn multiply<T: Element>(windows: Windows<'_, T>, weights: &[T], mut to: ArrayViewMut2<'_, T>, buffer: &mut [T]) {
+    let kernel = Kernel::<T>::best();
+    let channels = to.nrows();
+    if to.strides()[1] == 1 {
+        let mut rest = to.into_outer_iter_mut();
+        let mut lines: [&mut [T]; MOST_CHANNELS] =
+            std::array::from_fn(|_| rest.next().and_then(ArrayViewMut1::into_slice).unwrap_or_default());
+        return kernel.multiply_rows(windows, weights, &mut lines[..channels]);
+    }
+    let [planes, rows, width] = windows.counts;
+    let rows = (0..planes).flat_map(|plane| {
+        windows.plane(plane).parts(width).map(move |(start, row)| (plane * rows * width + start, row))
+    });
+    for (start, row) in rows {
+        let mut rest = buffer.chunks_exact_mut(width);
+        let mut lines: [&mut [T]; MOST_CHANNELS] = std::array::from_fn(|_| rest.next().unwrap_or_default());
+        kernel.multiply_rows(row, weights, &mut lines[..channels]);
+        for (mut to, line) in to.rows_mut().into_iter().zip(&lines) {
+            to.iter_mut().skip(start).zip(line.iter()).for_each(|(to, &sum)| *to = sum);
+        }
+    }
+}
