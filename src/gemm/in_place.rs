@@ -19,7 +19,8 @@ use crate::simd::{arch, ask_for_line};
 /// Registers of channels in a tile.
 const MOST_VECTORS: usize = 2;
 
-/// Windows of a tile, or channels where windows lie on the lanes. Their sums, the weights and a cell fill 31 of 32 registers, or 15 of 16.
+/// Windows of a tile, or channels where windows lie on the lanes. Their sums, the weights and a cell fill 31 of 32
+/// registers, or 15 of 16.
 pub(super) const MANY: usize = 14;
 pub(super) const FEW: usize = 6;
 
@@ -72,6 +73,13 @@ pub(crate) struct Windows<'a, T> {
 impl<T> Windows<'_, T> {
     pub fn count(&self) -> usize {
         self.counts.iter().product()
+    }
+
+    /// Where a row begins, counted over all planes.
+    #[inline(always)]
+    pub fn row_start(&self, row: usize) -> usize {
+        let ([_, rows, _], [plane_step, row_step, _]) = (self.counts, self.steps);
+        self.start.wrapping_add(row / rows * plane_step + row % rows * row_step)
     }
 
     /// Those of one plane.
@@ -168,8 +176,7 @@ impl<T: Element, const VECTORS: usize, const STEP: usize> WithSimd for Tile<'_, 
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        let Windows { offsets, start, counts: [planes, rows, width], steps: [plane_step, row_step, _], .. } =
-            self.windows;
+        let Windows { offsets, counts: [planes, rows, width], .. } = self.windows;
         assert_eq!(self.weights.len(), offsets.len() * VECTORS * T::lanes::<S>(), "weights of a tile");
         let has_many = has_many_registers::<T, S>();
         let pieces = width.div_ceil(if has_many { MANY } else { FEW });
@@ -178,7 +185,7 @@ impl<T: Element, const VECTORS: usize, const STEP: usize> WithSimd for Tile<'_, 
         let share = self.next.len().div_ceil(tiles);
         let mut next = self.next.as_ptr();
         for row in 0..planes * rows {
-            let mut start = start.wrapping_add(row / rows * plane_step + row % rows * row_step);
+            let mut start = self.windows.row_start(row);
             for piece in 0..pieces {
                 let count = (width + piece) / pieces;
                 (self.ahead)(window..window + count);

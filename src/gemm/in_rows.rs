@@ -95,9 +95,9 @@ impl<T: Element> Tile<'_, '_, T> {
     #[inline(always)]
     fn rows<S: Simd, const COUNT: usize>(&mut self, simd: S) {
         let lanes = T::lanes::<S>();
-        let Windows { start, counts: [planes, rows, width], steps: [plane_step, row_step, _], .. } = self.windows;
+        let [planes, rows, width] = self.windows.counts;
         for row in 0..planes * rows {
-            let start = start.wrapping_add(row / rows * plane_step + row % rows * row_step);
+            let start = self.windows.row_start(row);
             let pairs = width / (2 * lanes) * (2 * lanes);
             for window in (0..pairs).step_by(2 * lanes) {
                 self.add::<S, COUNT, 2>(simd, start.wrapping_add(window), row * width + window);

@@ -7,7 +7,7 @@ use crate::element::Element;
 use crate::simd::ask_for_line;
 
 /// Bytes that are copied at a time: a cache line, and the widest vector there is.
-pub(super) const CHUNK_BYTES: usize = 64;
+const CHUNK_BYTES: usize = 64;
 
 /// A chunk of neighbouring cells, and where it goes in a row of the panel.
 #[derive(Clone, Copy, Default)]

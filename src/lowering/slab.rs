@@ -220,7 +220,8 @@ pub(super) fn fill_slab<T: Element>(
     }
 }
 
-/// The same for a contiguous image with zeros around it and one or two phases: the usual case, without a decision for each row and phase.
+/// The same for a contiguous image with zeros around it and one or two phases: the usual case, without a decision for
+/// each row and phase.
 struct FromSlice<'a, T> {
     geometry: &'a ConvGeometry,
     slab: &'a Slab,
