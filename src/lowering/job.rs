@@ -5,7 +5,7 @@ use ndarray::{CowArray, Ix2};
 use super::lanes::Vector;
 use super::packed::Packed;
 use super::tiled::{self, Tile};
-use super::{Algorithm, depthwise, direct, fused_grad, im2col};
+use super::{Algorithm, depthwise, direct, fused_grad, im2col, winograd};
 use crate::element::Element;
 use crate::gemm::Dense;
 use crate::geometry::ConvGeometry;
@@ -42,6 +42,7 @@ pub(crate) struct Job {
 pub(crate) enum Grad {
     Fused(fused_grad::Layout),
     Depthwise(depthwise::GradLayout),
+    Winograd(winograd::GradLayout),
 }
 
 impl Grad {
@@ -52,7 +53,10 @@ impl Grad {
             Algorithm::Depthwise => {
                 depthwise::GradLayout::new(geometry, vector.size, workspace_bytes).map(Self::Depthwise)
             }
-            _ => None,
+            _ => {
+                let scheme = algorithm.scheme()?;
+                winograd::GradLayout::new(geometry, scheme, vector, workspace_bytes).map(Self::Winograd)
+            }
         }
     }
 }
@@ -132,6 +136,7 @@ impl Job {
             let slot_len = match grad {
                 Grad::Fused(layout) => layout.slot_len(),
                 Grad::Depthwise(layout) => layout.slot_len(g),
+                Grad::Winograd(layout) => layout.slot_len(),
             };
             return Workspace { slot_len, slots: threads };
         }

@@ -50,7 +50,7 @@ pub(crate) use pieces::{blocks, entries};
 pub(crate) use strassen::BLOCK_BYTES as STRASSEN_BLOCK_BYTES;
 pub(crate) use winograd::{Tile, is_folded as is_winograd_folded};
 
-use ndarray::{ArrayView2, ArrayView3, ArrayView4, ArrayView5, ArrayViewMut2, ArrayViewMut3, ArrayViewMut5, s};
+use ndarray::{ArrayView2, ArrayView4, ArrayView5, ArrayViewMut2, ArrayViewMut3, ArrayViewMut5, s};
 
 use crate::element::Element;
 use crate::geometry::ConvGeometry;
@@ -112,28 +112,22 @@ pub(crate) fn input_grad<T: Element>(
 pub(crate) fn weight_grad<T: Element>(
     job: &Job,
     input: ArrayView5<'_, T>,
-    grad_output: ArrayView3<'_, T>,
-    (weight_grad, workspace): (ArrayViewMut2<'_, T>, &mut [T]),
+    grad_output: ArrayView5<'_, T>,
+    target: (ArrayViewMut2<'_, T>, &mut [T]),
 ) {
     let g = &job.geometry;
-    match &job.grad {
-        Some(Grad::Fused(layout)) => {
-            return fused_grad::weight_grad((g, layout), input, grad_output, (weight_grad, workspace));
-        }
-        Some(Grad::Depthwise(layout)) => {
-            return depthwise::weight_grad((g, layout), input, grad_output, (weight_grad, workspace));
-        }
-        None => {}
+    if let Some(Grad::Winograd(layout)) = &job.grad {
+        return winograd::weight_grad((g, layout), input, grad_output, target);
     }
-    match job.algorithm {
-        Algorithm::Direct => direct::weight_grad(job, input, grad_output, (weight_grad, workspace)),
-        Algorithm::Pointwise => {
-            with_merged(input, |input| pointwise::weight_grad(job, input, grad_output, weight_grad))
-        }
-        Algorithm::Im2col | _ => {
-            tiled::weight_grad(job, job.tile(size_of::<T>()), input, grad_output, (weight_grad, workspace));
-        }
-    }
+    with_merged(grad_output, |grad| match &job.grad {
+        Some(Grad::Fused(layout)) => fused_grad::weight_grad((g, layout), input, grad, target),
+        Some(Grad::Depthwise(layout)) => depthwise::weight_grad((g, layout), input, grad, target),
+        _ => match job.algorithm {
+            Algorithm::Direct => direct::weight_grad(job, input, grad, target),
+            Algorithm::Pointwise => with_merged(input, |input| pointwise::weight_grad(job, input, grad, target.0)),
+            Algorithm::Im2col | _ => tiled::weight_grad(job, job.tile(size_of::<T>()), input, grad, target),
+        },
+    });
 }
 
 /// The channels of one group of one image.

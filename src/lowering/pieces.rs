@@ -2,7 +2,9 @@
 //!
 //! How it is cut depends on its shape alone, so that every number of threads computes the same sums.
 
-use ndarray::{ArrayViewMut, Axis, Dimension, RemoveAxis};
+use ndarray::{ArrayViewMut, ArrayViewMut2, Axis, Dimension, RemoveAxis};
+
+use crate::geometry::ConvGeometry;
 
 /// Pieces that an operation is cut into, at least, where its size allows: enough to keep a few threads
 /// busy to the end, few enough that the cut costs nothing.
@@ -63,6 +65,46 @@ where
             blocks(channels, Axis(0), length).map(move |(offset, block)| (image, first + offset, block))
         })
     })
+}
+
+/// Blocks of a weight gradient `[OC, C/g · taps]`, of at most so many output and input channels of one group; each with
+/// the number of its group, and of its first output and input channel within it.
+pub(super) fn kernel_blocks<'a, T: Send>(
+    weight_grad: ArrayViewMut2<'a, T>,
+    geometry: &ConvGeometry,
+    [outs, ins]: [usize; 2],
+) -> impl Iterator<Item = (usize, [usize; 2], ArrayViewMut2<'a, T>)> + Send {
+    let (all_outs, taps) = (geometry.group_out_channels(), geometry.taps());
+    blocks(weight_grad, Axis(0), all_outs).flat_map(move |(group, kernels)| {
+        blocks(kernels, Axis(0), outs).flat_map(move |(out, kernels)| {
+            blocks(kernels, Axis(1), ins * taps).map(move |(row, piece)| (group / all_outs, [out, row / taps], piece))
+        })
+    })
+}
+
+/// Output and input channels of one block of a weight gradient, in whole units of so many: fewer than the ones given, if
+/// there would be too few blocks for the threads.
+pub(super) fn share_channels(
+    geometry: &ConvGeometry,
+    [mut outs, mut ins]: [usize; 2],
+    [out_unit, in_unit]: [usize; 2],
+    threads: usize,
+) -> [usize; 2] {
+    let (all_outs, all_ins) = (geometry.group_out_channels().max(1), geometry.group_in_channels().max(1));
+    loop {
+        let [out_parts, in_parts] = [all_outs.div_ceil(outs), all_ins.div_ceil(ins)];
+        let tasks = geometry.groups.max(1) * out_parts * in_parts;
+        if threads == 1 || tasks >= threads && (tasks.is_multiple_of(threads) || tasks >= 4 * threads) {
+            return [outs, ins];
+        }
+        let fewer_ins = block_length(all_ins, in_parts + 1, in_unit);
+        let fewer_outs = block_length(all_outs, out_parts + 1, out_unit);
+        match (fewer_ins < ins, fewer_outs < outs) {
+            (true, _) => ins = fewer_ins,
+            (false, true) => outs = fewer_outs,
+            (false, false) => return [outs, ins],
+        }
+    }
 }
 
 /// A block length that cuts `total` into about `count` blocks of whole multiples of `unit`.

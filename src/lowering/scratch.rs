@@ -8,3 +8,13 @@ pub(super) fn aligned<T>(slot: &mut [T]) -> &mut [T] {
     let skipped = slot.as_ptr().align_offset(ALIGNMENT_BYTES).min(slot.len());
     &mut slot[skipped..]
 }
+
+/// Parts of a slot of so many elements each, which begin at cache lines.
+pub(super) fn aligned_parts<T, const N: usize>(slot: &mut [T], lens: [usize; N]) -> [&mut [T]; N] {
+    let mut rest = slot;
+    lens.map(|len| {
+        let (part, tail) = aligned(std::mem::take(&mut rest)).split_at_mut(len);
+        rest = tail;
+        part
+    })
+}

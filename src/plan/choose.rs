@@ -1,11 +1,11 @@
 //! Which algorithm, and why: a function of shapes, options and the width of the registers alone.
 
-use super::cost::cost;
+use super::cost::{cost, grad_cost};
 use crate::error::{Error, Result};
 use crate::gemm::Backend;
 use crate::geometry::ConvGeometry;
 use crate::lowering::{
-    Algorithm, Pass, has_depthwise_grad, has_depthwise_input_grad, has_fused_grad, has_phases, packed_geometry,
+    Algorithm, Pass, Tile, has_depthwise_grad, has_depthwise_input_grad, has_fused_grad, has_phases, packed_geometry,
 };
 use crate::options::Numerics;
 
@@ -82,8 +82,8 @@ pub(crate) fn choose(geometry: &ConvGeometry, request: Request) -> Result<Choice
             let reason = "it computes forward passes and input gradients of stride 1, with even numbers of output channels a group and of rows of the patch matrix";
             return Err(Error::Unsupported { algorithm: asked.name(), reason });
         }
-        Algorithm::WinogradF2 | Algorithm::WinogradF4 if packed_geometry(g, pass, asked).is_none() => {
-            let reason = "it computes forward passes and input gradients of stride 1: of 3×3 kernels without dilation, of 5×5 kernels by F(2×2) alone, and of 1×3 kernels whose dilation is no larger than a row of outputs; and forward passes of 3×3 kernels of stride 2";
+        Algorithm::WinogradF2 | Algorithm::WinogradF4 if !has_winograd(g, pass, asked) => {
+            let reason = "it computes, with stride 1, 3×3 kernels without dilation, 5×5 kernels by F(2×2) alone, but not their weight gradients, and 1×3 kernels whose dilation is no larger than a row of outputs; and 3×3 kernels of stride 2, but not their input gradients";
             return Err(Error::Unsupported { algorithm: asked.name(), reason });
         }
         _ => return Ok(Choice { algorithm: asked, reason: "asked for by name" }),
@@ -111,7 +111,7 @@ pub(crate) fn choose(geometry: &ConvGeometry, request: Request) -> Result<Choice
         && has_fused_grad(g)
         && g.group_out_channels() >= FEW_OUT_CHANNELS
     {
-        (Algorithm::Fused, "the microkernel reads the patch matrix straight from the image")
+        cheapest_grad(g, request)
     } else if g.is_pointwise() {
         (Algorithm::Pointwise, "the kernel has one cell and moves by one: the input is the patch matrix")
     } else {
@@ -125,6 +125,13 @@ fn has_depthwise(g: &ConvGeometry, pass: Pass) -> bool {
         Pass::WeightGrad => has_depthwise_grad(g),
         Pass::InputGrad if has_depthwise_input_grad(g) => true,
         Pass::Forward | Pass::InputGrad => packed_geometry(g, pass, Algorithm::Depthwise).is_some(),
+    }
+}
+
+fn has_winograd(g: &ConvGeometry, pass: Pass, algorithm: Algorithm) -> bool {
+    match pass {
+        Pass::WeightGrad => algorithm.scheme().is_some_and(|scheme| Tile::of_grad(g, scheme).is_some()),
+        Pass::Forward | Pass::InputGrad => packed_geometry(g, pass, algorithm).is_some(),
     }
 }
 
@@ -147,6 +154,16 @@ fn cheapest(geometry: &ConvGeometry, request: Request) -> (Algorithm, &'static s
     });
     let costs = allowed.map(|choice| (cost(geometry, choice.0, request.size), choice));
     costs.min_by(|a, b| a.0.total_cmp(&b.0)).map_or(reasons[0], |(_, choice)| choice)
+}
+
+/// The cheapest algorithm on the microkernel for the weight gradient of `geometry`.
+fn cheapest_grad(geometry: &ConvGeometry, request: Request) -> (Algorithm, &'static str) {
+    let reason = "for all tiles of all images fewer products, which outweigh the transforms";
+    let fused = (Algorithm::Fused, "the microkernel reads the patch matrix straight from the image");
+    let others = [(Algorithm::WinogradF2, reason), (Algorithm::WinogradF4, reason)];
+    let allowed = others.into_iter().filter(|_| request.numerics == Numerics::Fast);
+    let costs = allowed.chain([fused]).map(|choice| (grad_cost(geometry, choice.0), choice));
+    costs.min_by(|a, b| a.0.total_cmp(&b.0)).map_or(fused, |(_, choice)| choice)
 }
 
 fn may_be_best(geometry: &ConvGeometry, algorithm: Algorithm, request: Request) -> bool {
@@ -199,6 +216,22 @@ mod tests {
         };
         assert_eq!([1, 2, 3, 8, 512].map(|dilation| row([64, 64], dilation)), [Algorithm::WinogradF4; 5]);
         assert_eq!([row([3, 64], 1), row([8, 64], 1)], [Algorithm::Fused; 2]);
+    }
+
+    #[test]
+    fn weight_gradients_are_taken_tile_by_tile_where_sums_outweigh_the_transforms_of_kernels() {
+        let grad = |batch: usize, [ins, outs]: [usize; 2], side: usize, options: ConvOptions<2>| {
+            let geometry = options.geometry(&[batch, ins, side, side], &[outs, ins, 3, 3]).unwrap();
+            let ConvOptions { algorithm, backend, numerics, .. } = options;
+            let request = Request { pass: Pass::WeightGrad, algorithm, backend, numerics, size: 4, register: 64 };
+            choose(&geometry, request).unwrap().algorithm
+        };
+        let same = ConvOptions::new().padding(crate::Padding::Same);
+        assert_eq!([64, 28, 14].map(|side| grad(1, [64, 64], side, same)), [Algorithm::WinogradF4; 3]);
+        assert_eq!(grad(8, [512, 512], 7, same), Algorithm::WinogradF4);
+        assert_eq!(grad(1, [512, 512], 4, same), Algorithm::Fused);
+        assert_eq!(grad(8, [3, 64], 224, same), Algorithm::Fused);
+        assert_eq!(grad(8, [64, 64], 56, same.numerics(Numerics::Strict)), Algorithm::Fused);
     }
 
     #[test]

@@ -117,15 +117,13 @@ impl Engine {
     ) {
         let (g, shape) = (self.geometry(), target.dim());
         let rows = (g.out_channels, g.patch_rows());
-        lowering::with_merged(grad_output, |grad| {
-            if target.is_standard_layout() {
-                let target = target.into_shape_with_order(rows).expect("a contiguous weight");
-                return lowering::weight_grad(&self.job, input, grad, (target, workspace));
-            }
-            let mut copy = Array2::zeros(rows);
-            lowering::weight_grad(&self.job, input, grad, (copy.view_mut(), workspace));
-            target.assign(&copy.into_shape_with_order(shape).expect("as many elements as the weight has"));
-        });
+        if target.is_standard_layout() {
+            let target = target.into_shape_with_order(rows).expect("a contiguous weight");
+            return lowering::weight_grad(&self.job, input, grad_output, (target, workspace));
+        }
+        let mut copy = Array2::zeros(rows);
+        lowering::weight_grad(&self.job, input, grad_output, (copy.view_mut(), workspace));
+        target.assign(&copy.into_shape_with_order(shape).expect("as many elements as the weight has"));
     }
 }
 

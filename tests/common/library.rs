@@ -149,18 +149,23 @@ pub fn can(algorithm: Algorithm, operation: Operation, case: &Case) -> bool {
             let is_plane = steps(height) == steps(width)
                 && (is_three(width)
                     || steps(width) == (3, stride)
-                    || steps(width) == (5, 1) && algorithm == Algorithm::WinogradF2)
+                    || steps(width) == (5, 1)
+                        && algorithm == Algorithm::WinogradF2
+                        && operation != Operation::WeightGrad)
                 && height.output.min(width.output) > 0
                 && height.dilation == 1
                 && width.dilation == 1;
             // Along the width alone, where two outputs share a cell.
-            let found = if operation == Operation::Forward { width.output } else { width.input };
+            let found = match operation {
+                Operation::Forward => width.output,
+                Operation::WeightGrad if !case.transposed => width.output,
+                Operation::InputGrad | Operation::WeightGrad => width.input,
+            };
             let is_row = is_three(width) && steps(height) == (1, 1) && height.output > 0 && width.dilation <= found;
             depth.kernel == 1
                 && depth.stride == 1
                 && depth.before == 0
                 && depth.output == depth.input
-                && operation != Operation::WeightGrad
                 && (is_plane || is_row)
                 && can(Algorithm::Fused, operation, case)
         }

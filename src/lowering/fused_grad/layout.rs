@@ -2,7 +2,7 @@
 
 use crate::geometry::ConvGeometry;
 use crate::lowering::lanes::Vector;
-use crate::lowering::pieces::block_length;
+use crate::lowering::pieces::{block_length, share_channels};
 use crate::lowering::scratch::ALIGNMENT_BYTES;
 use crate::lowering::slab::{NEIGHBOURS, Slab, slab_dims, slab_line_len};
 use crate::parallel;
@@ -66,7 +66,8 @@ impl Layout {
         };
         while bytes(&cut) > workspace_bytes && cut.shrink(vector) {}
         // Sums are taken over regions and their windows in order: from here on only what does not change them is cut.
-        cut.share(geometry, vector, parallel::threads());
+        let units = [vector.lanes, vector.columns];
+        [cut.outs, cut.ins] = share_channels(geometry, [cut.outs, cut.ins], units, parallel::threads());
         Self {
             outs: cut.outs,
             ins: cut.ins,
@@ -117,25 +118,6 @@ impl Cut {
         let most = if region == g.windows() { (WINDOWS / region).min(lines / (od * oh)) } else { 1 };
         let batch = g.batch.max(1);
         Self { outs, ins, planes, rows, windows, images: batch.div_ceil(batch.div_ceil(most.max(1))) }
-    }
-
-    /// More tasks, if there are too few for the threads.
-    fn share(&mut self, geometry: &ConvGeometry, vector: Vector, threads: usize) {
-        let (all_outs, all_ins) = (geometry.group_out_channels().max(1), geometry.group_in_channels().max(1));
-        let parts = |all: usize, length: usize| all.div_ceil(length);
-        loop {
-            let tasks = geometry.groups.max(1) * parts(all_outs, self.outs) * parts(all_ins, self.ins);
-            if threads == 1 || tasks >= threads && (tasks.is_multiple_of(threads) || tasks >= 4 * threads) {
-                return;
-            }
-            let ins = block_length(all_ins, parts(all_ins, self.ins) + 1, vector.columns);
-            let outs = block_length(all_outs, parts(all_outs, self.outs) + 1, vector.lanes);
-            match (ins < self.ins, outs < self.outs) {
-                (true, _) => self.ins = ins,
-                (false, true) => self.outs = outs,
-                (false, false) => return,
-            }
-        }
     }
 
     /// Rows are copied by whole 64-byte chunks, the last of which may run over.

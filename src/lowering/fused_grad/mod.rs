@@ -20,7 +20,7 @@ use self::turn::{turn_grad, turn_sums};
 use super::image::Image;
 use super::panel::{Chunks, MAX_LANES, Rows, pack_panel};
 use super::patches::segments;
-use super::pieces::blocks;
+use super::pieces::{blocks, kernel_blocks};
 use super::scratch::aligned;
 use super::slab::{Region, Slab, fill_slab};
 use crate::element::Element;
@@ -35,25 +35,21 @@ pub(super) fn weight_grad<T: Element>(
     grad_output: ArrayView3<'_, T>,
     (weight_grad, workspace): (ArrayViewMut2<'_, T>, &mut [T]),
 ) {
-    let (g, taps, outs) = (geometry, geometry.taps(), geometry.group_out_channels());
-    let pieces = blocks(weight_grad, Axis(0), outs).flat_map(move |(group, kernels)| {
-        blocks(kernels, Axis(0), layout.outs).flat_map(move |(first, kernels)| {
-            blocks(kernels, Axis(1), layout.ins * taps)
-                .map(move |(row, piece)| (group / outs, group + first, row / taps, piece))
-        })
-    });
-    parallel::for_each(pieces, workspace, layout.slot_len(), |(group, out, channel, mut piece), slot: &mut [T]| {
+    let (g, taps) = (geometry, geometry.taps());
+    let pieces = kernel_blocks(weight_grad, g, [layout.outs, layout.ins]);
+    parallel::for_each(pieces, workspace, layout.slot_len(), |(group, [out, channel], mut piece), slot: &mut [T]| {
         let outs = piece.nrows();
         let channels = channel..channel + piece.ncols() / taps;
         let mut task = Task::new((g, layout), channels, Kernel::<T>::best().padded(outs), slot);
         let mut store = Store::Overwrite;
+        let first = group * g.group_out_channels() + out;
         for image in (0..g.batch).step_by(layout.images) {
             let images = image..g.batch.min(image + layout.images);
             for region in Region::all(g, layout.planes, layout.rows) {
                 let source = task.source(input, (images.clone(), group), region);
                 for windows in region.windows(g, layout.windows) {
                     for (place, image) in images.clone().enumerate() {
-                        let grad = grad_output.slice(s![image, out..out + outs, windows.clone()]);
+                        let grad = grad_output.slice(s![image, first..first + outs, windows.clone()]);
                         turn_grad(grad, (place * windows.len(), images.len() * windows.len()), task.grads);
                     }
                     task.add((&source, region), (images.len(), windows), store);

@@ -34,13 +34,25 @@ pub(super) fn places(geometry: &ConvGeometry, tile: Tile, [rows, columns]: [usiz
 }
 
 impl<'a, 'i, T: Element> Cells<'a, 'i, T> {
-    pub fn new(
+    /// Those that a block reads of the input.
+    pub fn of_input(
         (geometry, tile): (&'a ConvGeometry, Tile),
         image: Image<'i, T>,
         (plane, part): (usize, &Part),
         places: &'a [usize],
     ) -> Self {
         let (first, count) = (part.first_read(tile), part.reads(tile));
+        Self { geometry, tile, image, plane, lines: part.lines.clone(), first, count, places }
+    }
+
+    /// Those of its outputs, of an image as large as the output.
+    pub fn of_output(
+        (geometry, tile): (&'a ConvGeometry, Tile),
+        image: Image<'i, T>,
+        (plane, part): (usize, &Part),
+        places: &'a [usize],
+    ) -> Self {
+        let (first, count) = (part.first_output(tile), part.outputs(tile));
         Self { geometry, tile, image, plane, lines: part.lines.clone(), first, count, places }
     }
 

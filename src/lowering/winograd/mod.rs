@@ -7,13 +7,18 @@
 //! are turned on their way in, outputs on their way back, and whatever the size of a map no lane is empty.
 //! Sums are not those of the definition: see `Numerics`.
 
+mod axis;
 mod cells;
+mod grad;
+mod grad_layout;
 mod layout;
 mod part;
 mod scheme;
 mod transform;
 mod weights;
 
+pub(crate) use grad::weight_grad;
+pub(crate) use grad_layout::GradLayout;
 pub(crate) use layout::{Layout, is_folded};
 pub(crate) use scheme::{Scheme, Tile};
 pub(crate) use weights::pack_weights;
@@ -32,7 +37,7 @@ use super::ahead::ask_for;
 use super::fold::{fold_input, fold_output};
 use super::image::Image;
 use super::pieces::{blocks, channel_blocks};
-use super::scratch::aligned;
+use super::scratch::aligned_parts;
 use super::turned::Side;
 use crate::element::Element;
 use crate::gemm::{Kernel, Operands, Store};
@@ -117,12 +122,7 @@ struct Parts<'s, T> {
 
 impl<'s, T> Parts<'s, T> {
     fn new(slot: &'s mut [T], layout: &Layout) -> Self {
-        let mut rest = slot;
-        let [edges, cells, transformed, products, outputs] = layout.parts.map(|len| {
-            let (part, tail) = aligned(std::mem::take(&mut rest)).split_at_mut(len);
-            rest = tail;
-            part
-        });
+        let [edges, cells, transformed, products, outputs] = aligned_parts(slot, layout.parts);
         Self { edges, cells, transformed, products, outputs }
     }
 }
@@ -168,7 +168,7 @@ impl<T: Element> Task<'_, '_, T> {
         }
         for part in Part::all(self.lines.clone(), self.rows.clone(), layout.counts[2], layout.block) {
             let places = TilePlaces::of(&part, layout);
-            let cells = Cells::new((g, layout.tile), image, (self.depth, &part), &layout.places);
+            let cells = Cells::of_input((g, layout.tile), image, (self.depth, &part), &layout.places);
             parts.cells[..cells.len()].fill(T::zero());
             for first in (0..ins).step_by(layout.pass) {
                 let inputs = first..(first + layout.pass).min(ins);

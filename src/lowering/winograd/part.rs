@@ -86,6 +86,18 @@ impl Part {
         [self.rows.start * tile.steps()[0], self.columns.start * tile.steps()[1]]
     }
 
+    /// Rows and columns of the outputs of one of its lines, with those beyond the plane.
+    pub fn outputs(&self, tile: Tile) -> [usize; 2] {
+        let [rows, columns] = tile.outputs();
+        [self.rows.len() * rows, self.columns.len() * columns]
+    }
+
+    /// The first of these in the line.
+    pub fn first_output(&self, tile: Tile) -> [usize; 2] {
+        let [rows, columns] = tile.outputs();
+        [self.rows.start * rows, self.columns.start * columns]
+    }
+
     /// Columns of outputs that are in the plane.
     pub fn width(&self, plane: Plane, tile: Tile) -> usize {
         let outputs = tile.outputs()[1];
@@ -114,19 +126,39 @@ impl Part {
     /// Outputs of a tile beyond the last column lie where the next row begins, and those beyond the last row where the next
     /// line does. So tiles come in the order in which what belongs there is written later.
     pub fn places(&self, plane: Plane, tile: Tile) -> impl Iterator<Item = [usize; 2]> {
-        let ([step_rows, step_columns], [out_rows, out_columns]) = (tile.steps(), tile.outputs());
-        let [read_rows, read_columns] = self.reads(tile);
+        let [out_rows, out_columns] = tile.outputs();
         let (width, line_step) = (self.width(plane, tile), self.line_step(plane, tile));
-        let (rows, columns) = (self.rows.len(), self.columns.len());
-        (0..self.lines.len()).flat_map(move |line| {
-            (0..rows).flat_map(move |row| {
-                (0..columns).rev().map(move |column| {
-                    [
-                        (line * read_rows + row * step_rows) * read_columns + column * step_columns,
-                        line * line_step + row * out_rows * width + column * out_columns,
-                    ]
-                })
-            })
+        let outputs = self
+            .tiles_in_order()
+            .map(move |[line, row, column]| line * line_step + row * out_rows * width + column * out_columns);
+        self.input_places(tile).zip(outputs).map(|(input, output)| [input, output])
+    }
+
+    /// In the same order where the first input of each lies.
+    pub fn input_places(&self, tile: Tile) -> impl Iterator<Item = usize> {
+        self.places_among(self.reads(tile), tile.steps())
+    }
+
+    /// And where its first output does, among those of the part with the ones beyond the plane.
+    pub fn output_places(&self, tile: Tile) -> impl Iterator<Item = usize> {
+        self.places_among(self.outputs(tile), tile.outputs())
+    }
+
+    /// Among lines of so many rows and columns, of tiles so many apart.
+    fn places_among(
+        &self,
+        [rows, columns]: [usize; 2],
+        [row_step, column_step]: [usize; 2],
+    ) -> impl Iterator<Item = usize> {
+        self.tiles_in_order()
+            .map(move |[line, row, column]| (line * rows + row * row_step) * columns + column * column_step)
+    }
+
+    /// Line, row and column of each tile.
+    fn tiles_in_order(&self) -> impl Iterator<Item = [usize; 3]> + use<> {
+        let (lines, rows, columns) = (self.lines.len(), self.rows.len(), self.columns.len());
+        (0..lines).flat_map(move |line| {
+            (0..rows).flat_map(move |row| (0..columns).rev().map(move |column| [line, row, column]))
         })
     }
 

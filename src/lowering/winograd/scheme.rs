@@ -102,6 +102,11 @@ impl Tile {
         (is_possible && Self::ALL.contains(&tile)).then_some(tile)
     }
 
+    /// The same for the weight gradient, which five taps would lose too many digits of.
+    pub fn of_grad(geometry: &ConvGeometry, scheme: Scheme) -> Option<Self> {
+        Self::of(geometry, scheme).filter(|tile| tile.filter != Filter::Five)
+    }
+
     /// Outputs along an axis.
     const fn outputs_along(self) -> usize {
         match self.scheme {
@@ -145,9 +150,14 @@ impl Tile {
         }
     }
 
+    /// Rows and columns of a kernel.
+    pub const fn kernel(self) -> [usize; 2] {
+        self.each(self.filter.taps())
+    }
+
     /// Taps of a kernel.
     pub const fn taps(self) -> usize {
-        let [rows, columns] = self.each(self.filter.taps());
+        let [rows, columns] = self.kernel();
         rows * columns
     }
 

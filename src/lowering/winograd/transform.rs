@@ -1,149 +1,47 @@
 //! The transforms of the schemes, each for as many channels at a time as a register has lanes.
-//!
-//! `y = Aᵀ [(G g) ⊙ (Bᵀ d)]` by Toom and Cook. F(2, 3) has the points {0, ±1} and infinity, F(4, 3) and F(2, 5) have
-//! {0, ±1/√2, ±√2} and infinity; of windows that move by two, cells of even number have {0, 1} or {±1/2, ±1}, and infinity.
-//! (A. Lavin, S. Gray, "Fast algorithms for convolutional neural networks", 2016; the points of F(4, 3) as in
-//! B. Barabasz et al., "Error analysis and improving the accuracy of Winograd convolution", 2020: the
-//! usual {0, ±1, ±2} have about twice their error.)
 
 #![allow(
     clippy::needless_range_loop,
     reason = "loops of constant length over arrays become registers, iterators do not"
 )]
 
-use std::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
 use std::marker::PhantomData;
 
 use pulp::{Simd, WithSimd};
 
-use super::scheme::{Filter, MAX_SIDE, Scheme, Tile};
+use super::axis::{Sums, grad_axis, input_axis, kernel_axis, output_axis};
+use super::scheme::{MAX_SIDE, Tile};
 use crate::element::Element;
 
-/// The sums that transforms are made of.
-#[derive(Clone, Copy)]
-struct Sums<T, S> {
-    simd: S,
-    element: PhantomData<T>,
-}
-
-impl<T: Element, S: Simd> Sums<T, S> {
-    #[inline(always)]
-    fn zero(self) -> T::Vector<S> {
-        T::splat(self.simd, T::zero())
-    }
-
-    #[inline(always)]
-    fn plus(self, a: T::Vector<S>, b: T::Vector<S>) -> T::Vector<S> {
-        T::plus(self.simd, a, b)
-    }
-
-    #[inline(always)]
-    fn minus(self, a: T::Vector<S>, b: T::Vector<S>) -> T::Vector<S> {
-        T::minus(self.simd, a, b)
-    }
-
-    /// `a + factor · b`.
-    #[inline(always)]
-    fn plus_times(self, a: T::Vector<S>, factor: f64, b: T::Vector<S>) -> T::Vector<S> {
-        T::fused(self.simd, T::splat(self.simd, T::from_f64(factor)), b, a)
-    }
-}
-
-/// `Bᵀ` along one axis. Values beyond the tile's side are neither read nor meant, here and below.
-#[inline(always)]
-fn input_axis<T: Element, S: Simd>(
-    by: Sums<T, S>,
-    tile: Tile,
-    d: [T::Vector<S>; MAX_SIDE],
-) -> [T::Vector<S>; MAX_SIDE] {
-    let mut values = d;
-    match (tile.filter, tile.scheme) {
-        (Filter::Three, Scheme::F2) => {
-            values[0] = by.minus(d[0], d[2]);
-            values[1] = by.plus(d[1], d[2]);
-            values[2] = by.minus(d[2], d[1]);
-            values[3] = by.minus(d[3], d[1]);
-        }
-        (Filter::Three | Filter::Five, _) => {
-            let (near, near_odd) = (by.plus_times(d[4], -2.0, d[2]), by.plus_times(d[3], -2.0, d[1]));
-            let (far, far_odd) = (by.plus_times(d[4], -0.5, d[2]), by.plus_times(d[3], -0.5, d[1]));
-            values[0] = by.plus_times(by.plus(d[0], d[4]), -2.5, d[2]);
-            values[1] = by.plus_times(near, FRAC_1_SQRT_2, near_odd);
-            values[2] = by.plus_times(near, -FRAC_1_SQRT_2, near_odd);
-            values[3] = by.plus_times(far, SQRT_2, far_odd);
-            values[4] = by.plus_times(far, -SQRT_2, far_odd);
-            values[5] = by.plus_times(by.plus(d[1], d[5]), -2.5, d[3]);
-        }
-        (Filter::Halving, Scheme::F2) => {
-            values[0] = by.minus(d[0], d[2]);
-            values[1] = d[2];
-            values[2] = by.minus(d[4], d[2]);
-            (values[3], values[4]) = (d[1], d[3]);
-        }
-        (Filter::Halving, Scheme::F4) => {
-            let (one, one_odd) = (by.plus_times(d[4], -0.25, d[0]), by.plus_times(d[6], -0.25, d[2]));
-            let (half, half_odd) = (by.minus(d[4], d[0]), by.minus(d[6], d[2]));
-            values[0] = by.plus(one_odd, one);
-            values[1] = by.minus(one_odd, one);
-            values[2] = by.plus_times(half_odd, 0.5, half);
-            values[3] = by.plus_times(half_odd, -0.5, half);
-            values[4] = by.plus_times(by.plus_times(d[8], -1.25, d[4]), 0.25, d[0]);
-            (values[5], values[6], values[7], values[8]) = (d[1], d[3], d[5], d[7]);
-        }
-    }
-    values
-}
-
-/// `Aᵀ` along one axis: as many values as a tile has outputs.
-#[inline(always)]
-fn output_axis<T: Element, S: Simd>(
-    by: Sums<T, S>,
-    tile: Tile,
-    m: [T::Vector<S>; MAX_SIDE],
-) -> [T::Vector<S>; MAX_SIDE] {
-    let mut values = m;
-    let (near, near_odd) = (by.plus(m[1], m[2]), by.minus(m[1], m[2]));
-    let (far, far_odd) = (by.plus(m[3], m[4]), by.minus(m[3], m[4]));
-    match (tile.filter, tile.scheme) {
-        // The row of infinity has its sign from the last row of `Bᵀ` above.
-        (Filter::Three, Scheme::F2) => {
-            values[0] = by.plus(m[0], near);
-            values[1] = by.plus(near_odd, m[3]);
-        }
-        (Filter::Three, Scheme::F4) => {
-            let none = by.zero();
-            values[0] = by.plus(by.plus(m[0], near), far);
-            values[1] = by.plus_times(by.plus_times(none, FRAC_1_SQRT_2, near_odd), SQRT_2, far_odd);
-            values[2] = by.plus_times(by.plus_times(none, 0.5, near), 2.0, far);
-            values[3] = by.plus_times(by.plus_times(m[5], FRAC_1_SQRT_2 / 2.0, near_odd), 2.0 * SQRT_2, far_odd);
-        }
-        (Filter::Five, _) => {
-            values[0] = by.plus(by.plus(m[0], near), far);
-            values[1] = by.plus_times(by.plus_times(m[5], FRAC_1_SQRT_2, near_odd), SQRT_2, far_odd);
-        }
-        (Filter::Halving, Scheme::F2) => {
-            values[0] = by.plus(by.plus(m[0], m[1]), m[3]);
-            values[1] = by.plus(near, m[4]);
-        }
-        (Filter::Halving, Scheme::F4) => {
-            let (one, one_odd) = (by.plus(m[0], m[1]), by.minus(m[0], m[1]));
-            let (half, half_odd) = (by.plus(m[2], m[3]), by.minus(m[2], m[3]));
-            values[0] = by.plus(by.plus(one, half), m[5]);
-            values[1] = by.plus(by.plus_times(one_odd, 0.5, half_odd), m[6]);
-            values[2] = by.plus(by.plus_times(one, 0.25, half), m[7]);
-            values[3] = by.plus(by.plus_times(one_odd, 0.125, half_odd), by.plus(m[4], m[8]));
-        }
-    }
-    values
-}
-
-/// Which of the two transforms.
-#[derive(Clone, Copy)]
+/// Which of the transforms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Direction {
     /// `Bᵀ d B`: from a tile's inputs to its transformed values.
     Input,
     /// `Aᵀ m A`: from its products to its outputs.
     Output,
+    /// `A e Aᵀ`: from the gradient of its outputs to values.
+    Grad,
+    /// `Gᵀ m G`: from sums of products to the gradient of a kernel.
+    Kernel,
+}
+
+impl Direction {
+    const ALL: [Self; 4] = [Self::Input, Self::Output, Self::Grad, Self::Kernel];
+
+    /// Whether cells become values, or else values cells.
+    const fn is_to_values(self) -> bool {
+        matches!(self, Self::Input | Self::Grad)
+    }
+
+    /// Rows and columns of the cells.
+    const fn cells(self, tile: Tile) -> [usize; 2] {
+        match self {
+            Self::Input => tile.sides(),
+            Self::Output | Self::Grad => tile.outputs(),
+            Self::Kernel => tile.kernel(),
+        }
+    }
 }
 
 /// Transforms channels that lie side by side, as many as a register has lanes or several times as many, of some tiles.
@@ -166,61 +64,67 @@ pub(super) struct Transform<'a, T> {
 impl<T: Element> Transform<'_, T> {
     /// For the tile with the number `TILE` of all, a constant: with any other the loops would not be unrolled.
     #[inline(always)]
-    fn both<S: Simd, const TILE: usize>(self, simd: S) {
+    fn all<S: Simd, const TILE: usize>(self, simd: S) {
         match self.direction {
-            Direction::Input => self.run::<S, TILE, true>(simd),
-            Direction::Output => self.run::<S, TILE, false>(simd),
+            Direction::Input => self.run::<S, TILE, { Direction::Input as usize }>(simd),
+            Direction::Output => self.run::<S, TILE, { Direction::Output as usize }>(simd),
+            Direction::Grad => self.run::<S, TILE, { Direction::Grad as usize }>(simd),
+            Direction::Kernel => self.run::<S, TILE, { Direction::Kernel as usize }>(simd),
         }
     }
 
     #[inline(always)]
-    fn run<S: Simd, const TILE: usize, const IS_INPUT: bool>(self, simd: S) {
+    fn run<S: Simd, const TILE: usize, const DIRECTION: usize>(self, simd: S) {
         let by = Sums { simd, element: PhantomData::<T> };
-        let tile = const { Tile::ALL[TILE] };
-        let direction = if IS_INPUT { Direction::Input } else { Direction::Output };
-        let [rows, columns] = const { Tile::ALL[TILE].sides() };
+        let is_to_values = const { Direction::ALL[DIRECTION].is_to_values() };
+        let cells = const { Direction::ALL[DIRECTION].cells(Tile::ALL[TILE]) };
+        let sides = const { Tile::ALL[TILE].sides() };
+        let ([rows, columns], [kept_rows, kept_columns]) = if is_to_values { (cells, sides) } else { (sides, cells) };
         let cell = |i: usize, j: usize| i * self.cell_steps[0] + j * self.cell_steps[1];
-        let value = |i: usize, j: usize| (i * columns + j) * self.value_step;
-        let source = |cells: usize, values: usize, i, j| match direction {
-            Direction::Input => cells + cell(i, j),
-            Direction::Output => values + value(i, j),
-        };
-        let target = |cells: usize, values: usize, i, j| match direction {
-            Direction::Input => values + value(i, j),
-            Direction::Output => cells + cell(i, j),
-        };
-        let one_axis = |values| match direction {
-            Direction::Input => input_axis(by, tile, values),
-            Direction::Output => output_axis(by, tile, values),
-        };
-        let [kept_rows, kept_columns] =
-            const { if IS_INPUT { Tile::ALL[TILE].sides() } else { Tile::ALL[TILE].outputs() } };
+        let value = |i: usize, j: usize| (i * sides[1] + j) * self.value_step;
         let mut half = [[by.zero(); MAX_SIDE]; MAX_SIDE];
         for (number, &place) in self.places.iter().enumerate() {
             for first in (0..self.channels).step_by(T::lanes::<S>()) {
                 let (cells, values) = (place + first, number * self.tile_step + first);
+                let source = |i, j| if is_to_values { cells + cell(i, j) } else { values + value(i, j) };
+                let target = |i, j| if is_to_values { values + value(i, j) } else { cells + cell(i, j) };
                 for j in 0..columns {
                     let mut column = [by.zero(); MAX_SIDE];
                     for i in 0..rows {
-                        column[i] = T::load(simd, &self.from[source(cells, values, i, j)..]);
+                        column[i] = T::load(simd, &self.from[source(i, j)..]);
                     }
-                    let column = one_axis(column);
+                    let column = one_axis::<T, S, TILE, DIRECTION>(by, column);
                     for i in 0..kept_rows {
-                        if columns == 1 {
-                            T::put(simd, column[i], &mut self.to[target(cells, values, i, 0)..]);
+                        if sides[1] == 1 {
+                            T::put(simd, column[i], &mut self.to[target(i, 0)..]);
                         } else {
                             half[i][j] = column[i];
                         }
                     }
                 }
-                for i in 0..if columns > 1 { kept_rows } else { 0 } {
-                    let row = one_axis(half[i]);
+                for i in 0..if sides[1] > 1 { kept_rows } else { 0 } {
+                    let row = one_axis::<T, S, TILE, DIRECTION>(by, half[i]);
                     for j in 0..kept_columns {
-                        T::put(simd, row[j], &mut self.to[target(cells, values, i, j)..]);
+                        T::put(simd, row[j], &mut self.to[target(i, j)..]);
                     }
                 }
             }
         }
+    }
+}
+
+/// No closure, which the compiler may call: then each instruction is a call.
+#[inline(always)]
+fn one_axis<T: Element, S: Simd, const TILE: usize, const DIRECTION: usize>(
+    by: Sums<T, S>,
+    values: [T::Vector<S>; MAX_SIDE],
+) -> [T::Vector<S>; MAX_SIDE] {
+    let tile = const { Tile::ALL[TILE] };
+    match const { Direction::ALL[DIRECTION] } {
+        Direction::Input => input_axis(by, tile, values),
+        Direction::Output => output_axis(by, tile, values),
+        Direction::Grad => grad_axis(by, tile, values),
+        Direction::Kernel => kernel_axis(by, tile, values),
     }
 }
 
@@ -230,13 +134,13 @@ impl<T: Element> WithSimd for Transform<'_, T> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         match Tile::ALL.iter().position(|&tile| tile == self.tile) {
-            Some(0) => self.both::<S, 0>(simd),
-            Some(1) => self.both::<S, 1>(simd),
-            Some(2) => self.both::<S, 2>(simd),
-            Some(3) => self.both::<S, 3>(simd),
-            Some(4) => self.both::<S, 4>(simd),
-            Some(5) => self.both::<S, 5>(simd),
-            Some(6) => self.both::<S, 6>(simd),
+            Some(0) => self.all::<S, 0>(simd),
+            Some(1) => self.all::<S, 1>(simd),
+            Some(2) => self.all::<S, 2>(simd),
+            Some(3) => self.all::<S, 3>(simd),
+            Some(4) => self.all::<S, 4>(simd),
+            Some(5) => self.all::<S, 5>(simd),
+            Some(6) => self.all::<S, 6>(simd),
             _ => unreachable!("Tile::of makes no others"),
         }
     }
@@ -247,45 +151,69 @@ mod tests {
     use super::*;
     use crate::simd::{SIDE, arch};
 
+    /// Transforms all lanes of one tile.
+    fn transform(tile: Tile, direction: Direction, width: usize, from: &[f64], to: &mut [f64]) {
+        let (channels, places, tile_step, value_step) = (SIDE, &[0][..], 0, SIDE);
+        let cell_steps = [width * SIDE, SIDE];
+        arch().dispatch(Transform { tile, direction, channels, places, cell_steps, tile_step, value_step, from, to });
+    }
+
+    /// A value for each channel and number.
+    fn values(count: usize, value: impl Fn(usize, usize) -> usize) -> Vec<f64> {
+        (0..count * SIDE).map(|i| (value(i % SIDE, i / SIDE) % 11) as f64 - 5.0).collect()
+    }
+
+    /// Calls `add` with each output, tap and the input that they share, of one channel, in all places of a tile.
+    fn for_each_product(tile: Tile, mut add: impl FnMut(usize, usize, usize)) {
+        let ([_, width], [high, wide], [rows, columns]) = (tile.sides(), tile.outputs(), tile.kernel());
+        let [down, right] = [tile.steps()[0] / high, tile.steps()[1] / wide];
+        for (i, j) in (0..high).flat_map(|i| (0..wide).map(move |j| (i, j))) {
+            for (r, c) in (0..rows).flat_map(|r| (0..columns).map(move |c| (r, c))) {
+                add(i * wide + j, r * columns + c, (i * down + r) * width + j * right + c);
+            }
+        }
+    }
+
+    fn assert_near(tile: Tile, found: &[f64], expected: &[f64]) {
+        for (i, (&found, &expected)) in found.iter().zip(expected).enumerate() {
+            assert!((found - expected).abs() < 1e-9, "{tile:?} {i}: {found} is not {expected}");
+        }
+    }
+
     #[test]
     fn a_transformed_tile_gives_the_convolution_of_its_cells() {
         for tile in Tile::ALL {
-            let ([height, width], [high, wide], products) = (tile.sides(), tile.outputs(), tile.products());
-            let kernel_width = if width > 1 { tile.taps().isqrt() } else { 1 };
-            let stride = tile.steps()[0] / high;
-            let cell = |channel: usize, i: usize, j: usize| ((channel * 13 + i * 7 + j * 5) % 11) as f64 - 5.0;
+            let products = tile.products();
+            let d = values(products, |channel, cell| channel * 13 + cell * 7);
             let tap = |i: usize| (i * i) as f64 - 20.0;
-            let mut d = vec![f64::NAN; products * SIDE];
-            for (i, j) in (0..height).flat_map(|i| (0..width).map(move |j| (i, j))) {
-                (0..SIDE).for_each(|channel| d[(i * width + j) * SIDE + channel] = cell(channel, i, j));
-            }
             let (mut v, mut y) = (vec![f64::NAN; d.len()], vec![f64::NAN; tile.cells() * SIDE]);
-            let steps = |width: usize| [width * SIDE, SIDE];
-            let transform = |direction, cell_steps, from: &[f64], to: &mut [f64]| {
-                let (channels, places, tile_step, value_step) = (SIDE, &[0][..], 0, SIDE);
-                arch().dispatch(Transform {
-                    tile,
-                    direction,
-                    channels,
-                    places,
-                    cell_steps,
-                    tile_step,
-                    value_step,
-                    from,
-                    to,
-                });
-            };
-            transform(Direction::Input, steps(width), &d, &mut v);
+            transform(tile, Direction::Input, tile.sides()[1], &d, &mut v);
             tile.transform_kernel(tap, |i, u| v[i * SIDE..(i + 1) * SIDE].iter_mut().for_each(|v| *v *= u));
-            transform(Direction::Output, steps(wide), &v, &mut y);
-            for channel in 0..SIDE {
-                for (i, j) in (0..high).flat_map(|i| (0..wide).map(move |j| (i, j))) {
-                    let read = |t: usize| cell(channel, i * stride + t / kernel_width, j * stride + t % kernel_width);
-                    let expected: f64 = (0..tile.taps()).map(|t| tap(t) * read(t)).sum();
-                    let found = y[(i * wide + j) * SIDE + channel];
-                    assert!((found - expected).abs() < 1e-9, "{tile:?} {i} {j}: {found} is not {expected}");
-                }
-            }
+            transform(tile, Direction::Output, tile.outputs()[1], &v, &mut y);
+            let mut expected = vec![0.0; y.len()];
+            for_each_product(tile, |output, t, cell| {
+                (0..SIDE).for_each(|i| expected[output * SIDE + i] += tap(t) * d[cell * SIDE + i]);
+            });
+            assert_near(tile, &y, &expected);
+        }
+    }
+
+    #[test]
+    fn a_transformed_gradient_gives_that_of_the_kernel() {
+        for tile in Tile::ALL.into_iter().filter(|&tile| tile != Tile::F2_FIVE) {
+            let d = values(tile.products(), |channel, cell| channel * 13 + cell * 7);
+            let e = values(tile.cells(), |channel, cell| channel * 5 + cell * cell * 3);
+            let [mut v, mut u] = [0, 1].map(|_| vec![f64::NAN; d.len()]);
+            transform(tile, Direction::Input, tile.sides()[1], &d, &mut v);
+            transform(tile, Direction::Grad, tile.outputs()[1], &e, &mut u);
+            v.iter_mut().zip(&u).for_each(|(v, u)| *v *= u);
+            let mut kernel = vec![f64::NAN; tile.taps() * SIDE];
+            transform(tile, Direction::Kernel, tile.kernel()[1], &v, &mut kernel);
+            let mut expected = vec![0.0; kernel.len()];
+            for_each_product(tile, |output, t, cell| {
+                (0..SIDE).for_each(|i| expected[t * SIDE + i] += e[output * SIDE + i] * d[cell * SIDE + i]);
+            });
+            assert_near(tile, &kernel, &expected);
         }
     }
 }

@@ -1,0 +1,248 @@
+//! The weight gradient by Winograd's minimal filtering: `Gᵀ [Σ (A e Aᵀ) ⊙ (Bᵀ d B)] G` over all tiles of all images.
+//!
+//! For each of the values of a transformed tile, transformed gradients of the output times transformed inputs is a dense
+//! product over the tiles: as many times fewer products as in the forward pass. A task computes the gradients of a block of
+//! kernels: it takes some tiles after the other, and transforms its sums back only once, at the end. Channels lie on the vector
+//! lanes, so that whatever the size of a map no lane is empty.
+
+use std::ops::Range;
+
+use ndarray::{ArrayView5, ArrayViewMut2, Axis};
+
+use super::cells::Cells;
+use super::grad_layout::{GradLayout, KERNELS};
+use super::part::Part;
+use super::transform::{Direction, Transform};
+use crate::element::Element;
+use crate::gemm::{Kernel, Store, Sums, Windows};
+use crate::geometry::ConvGeometry;
+use crate::lowering::image::Image;
+use crate::lowering::lanes::Vector;
+use crate::lowering::pieces::{blocks, kernel_blocks};
+use crate::lowering::scratch::aligned_parts;
+use crate::lowering::turned::turn_back;
+use crate::parallel;
+use crate::simd::{SIDE, arch};
+
+/// `weight_grad [OC, C/g · taps] = grad_output · Cols(input)ᵀ`, summed over images and tiles in order.
+pub(crate) fn weight_grad<T: Element>(
+    (geometry, layout): (&ConvGeometry, &GradLayout),
+    input: ArrayView5<'_, T>,
+    grad_output: ArrayView5<'_, T>,
+    (weight_grad, workspace): (ArrayViewMut2<'_, T>, &mut [T]),
+) {
+    let taps = layout.tile.taps();
+    let pieces = kernel_blocks(weight_grad, geometry, [layout.outs, layout.ins]);
+    parallel::for_each(pieces, workspace, layout.slot_len(), |(group, [out, channel], piece), slot: &mut [T]| {
+        let task = Task {
+            geometry,
+            layout,
+            group,
+            outs: out..out + piece.nrows(),
+            ins: channel..channel + piece.ncols() / taps,
+            tiles: Tiles::of::<T>(piece.nrows()),
+        };
+        task.run(input, grad_output, Parts::new(slot, layout), piece);
+    });
+}
+
+/// Tiles of output channels: as many as the product kernel has lanes, the last one perhaps fewer.
+#[derive(Clone, Copy)]
+struct Tiles {
+    most: usize,
+    padded: usize,
+}
+
+impl Tiles {
+    fn of<T: Element>(outs: usize) -> Self {
+        let [unit, most] = Vector::of::<T>().channels;
+        Self { most, padded: outs.next_multiple_of(unit) }
+    }
+
+    /// The first channel and the lanes of each.
+    fn all(self) -> impl Iterator<Item = (usize, usize)> {
+        (0..self.padded).step_by(self.most).map(move |first| (first, self.lanes(first)))
+    }
+
+    fn lanes(self, first: usize) -> usize {
+        self.most.min(self.padded - first)
+    }
+}
+
+/// The scratch memory of a task.
+struct Parts<'s, T> {
+    /// Rows of an image with their border.
+    edges: &'s mut [T],
+    /// The cells of sixteen channels of a part, turned.
+    cells: &'s mut [T],
+    /// Transformed inputs `[values, tiles, input channels]`.
+    inputs: &'s mut [T],
+    /// Transformed gradients `[values, tile of output channels, tiles, output channels]`.
+    grads: &'s mut [T],
+    /// Sums of their products `[values, tile of output channels, input channels, output channels]`.
+    sums: &'s mut [T],
+    /// Gradients of kernels `[input channel, tap, output channel]` of a tile of output channels.
+    kernels: &'s mut [T],
+}
+
+impl<'s, T> Parts<'s, T> {
+    fn new(slot: &'s mut [T], layout: &GradLayout) -> Self {
+        let [edges, cells, inputs, grads, sums, kernels] = aligned_parts(slot, layout.parts);
+        Self { edges, cells, inputs, grads, sums, kernels }
+    }
+}
+
+/// A block of output channels and one of input channels of a group.
+struct Task<'a> {
+    geometry: &'a ConvGeometry,
+    layout: &'a GradLayout,
+    group: usize,
+    outs: Range<usize>,
+    ins: Range<usize>,
+    tiles: Tiles,
+}
+
+impl Task<'_> {
+    fn run<T: Element>(
+        &self,
+        input: ArrayView5<'_, T>,
+        grad_output: ArrayView5<'_, T>,
+        mut parts: Parts<'_, T>,
+        mut piece: ArrayViewMut2<'_, T>,
+    ) {
+        let (g, layout, depth) = (self.geometry, self.layout, self.geometry.axes[0].output);
+        let planes = g.batch * depth;
+        if planes == 0 {
+            return piece.fill(T::zero());
+        }
+        let [lines, rows, columns] = layout.counts;
+        let mut store = Store::Overwrite;
+        for part in Part::all(0..lines, 0..rows, columns, layout.block) {
+            let tiles = part.tiles();
+            let inputs: Vec<_> = part.input_places(layout.tile).map(|place| place * SIDE).collect();
+            let outputs: Vec<_> = part.output_places(layout.tile).map(|place| place * SIDE).collect();
+            for first in (0..planes).step_by(layout.planes) {
+                let some = first..planes.min(first + layout.planes);
+                parts.cells.fill(T::zero());
+                for (number, plane) in some.clone().enumerate() {
+                    let image = Image::of(g, input, plane / depth, self.group);
+                    let cells = Cells::of_input((g, layout.tile), image, (plane % depth, &part), &layout.input_places);
+                    self.transform_inputs(&cells, part.reads(layout.tile)[1], (&inputs, number * tiles), &mut parts);
+                }
+                parts.cells.fill(T::zero());
+                for (number, plane) in some.clone().enumerate() {
+                    let image = Image::of(&layout.output, grad_output, plane / depth, self.group);
+                    let place = (plane % depth, &part);
+                    let cells = Cells::of_output((&layout.output, layout.tile), image, place, &layout.output_places);
+                    self.transform_grads(&cells, part.outputs(layout.tile)[1], (&outputs, number * tiles), &mut parts);
+                }
+                self.multiply(some.len() * tiles, store, &mut parts);
+                store = Store::Add;
+            }
+        }
+        self.store(&mut parts, piece);
+    }
+
+    /// Fills `parts.inputs` from tile `first` on.
+    fn transform_inputs<T: Element>(
+        &self,
+        cells: &Cells<'_, '_, T>,
+        columns: usize,
+        (places, first): (&[usize], usize),
+        parts: &mut Parts<'_, T>,
+    ) {
+        let layout = self.layout;
+        for channel in self.ins.clone().step_by(SIDE) {
+            cells.turn(channel..self.ins.end.min(channel + SIDE), parts.edges, parts.cells);
+            arch().dispatch(Transform {
+                tile: layout.tile,
+                direction: Direction::Input,
+                channels: SIDE,
+                places,
+                cell_steps: [columns * SIDE, SIDE],
+                tile_step: layout.held,
+                value_step: layout.value_steps[0],
+                from: parts.cells,
+                to: &mut parts.inputs[first * layout.held + channel - self.ins.start..],
+            });
+        }
+    }
+
+    /// Fills `parts.grads` from tile `first` on.
+    fn transform_grads<T: Element>(
+        &self,
+        cells: &Cells<'_, '_, T>,
+        columns: usize,
+        (places, first): (&[usize], usize),
+        parts: &mut Parts<'_, T>,
+    ) {
+        let layout = self.layout;
+        for channel in self.outs.clone().step_by(SIDE) {
+            cells.turn(channel..self.outs.end.min(channel + SIDE), parts.edges, parts.cells);
+            let out = channel - self.outs.start;
+            for out in (out..self.tiles.padded.min(out + SIDE)).step_by(self.tiles.most.min(SIDE)) {
+                let tile = out / self.tiles.most * self.tiles.most;
+                let lanes = self.tiles.lanes(tile);
+                arch().dispatch(Transform {
+                    tile: layout.tile,
+                    direction: Direction::Grad,
+                    channels: lanes.min(SIDE),
+                    places,
+                    cell_steps: [columns * SIDE, SIDE],
+                    tile_step: lanes,
+                    value_step: layout.value_steps[1],
+                    from: &parts.cells[out - (channel - self.outs.start)..],
+                    to: &mut parts.grads[tile * layout.tiles + first * lanes + out - tile..],
+                });
+            }
+        }
+    }
+
+    /// Adds the products of so many tiles to `parts.sums`.
+    fn multiply<T: Element>(&self, tiles: usize, store: Store, parts: &mut Parts<'_, T>) {
+        let (layout, kernel, ins) = (self.layout, Kernel::<T>::best(), self.ins.len());
+        let [inputs_step, grads_step, sums_step] = layout.value_steps;
+        for value in 0..layout.tile.products() {
+            let windows = Windows {
+                cells: &parts.inputs[value * inputs_step..(value + 1) * inputs_step],
+                offsets: &layout.offsets[..tiles],
+                start: 0,
+                counts: [1, 1, ins],
+                steps: [0, 0, 1],
+            };
+            for (first, lanes) in self.tiles.all() {
+                let grads = &parts.grads[value * grads_step + first * layout.tiles..][..tiles * lanes];
+                let sums = &mut parts.sums[value * sums_step + first * ins..][..ins * lanes];
+                kernel.multiply_windows(windows, (grads, &[]), (store, Sums { sums, step: lanes }), &mut |_| {});
+            }
+        }
+    }
+
+    /// Transforms the sums back.
+    fn store<T: Element>(&self, parts: &mut Parts<'_, T>, piece: ArrayViewMut2<'_, T>) {
+        let (tile, ins) = (self.layout.tile, self.ins.len());
+        let taps = tile.taps();
+        for (first, mut lines) in blocks(piece, Axis(0), self.tiles.most) {
+            let lanes = self.tiles.lanes(first);
+            let places: [usize; KERNELS] = std::array::from_fn(|kernel| kernel * taps * lanes);
+            for channel in (0..ins).step_by(KERNELS) {
+                let count = KERNELS.min(ins - channel);
+                arch().dispatch(Transform {
+                    tile,
+                    direction: Direction::Kernel,
+                    channels: lanes,
+                    places: &places[..count],
+                    cell_steps: [tile.kernel()[1] * lanes, lanes],
+                    tile_step: lanes,
+                    value_step: self.layout.value_steps[2],
+                    from: &parts.sums[first * ins + channel * lanes..],
+                    to: parts.kernels,
+                });
+                for (side, lines) in blocks(lines.view_mut(), Axis(0), SIDE) {
+                    let range = channel * taps..(channel + count) * taps;
+                    turn_back((&parts.kernels[side..], lanes), lines.into_outer_iter_mut(), range);
+                }
+            }
+        }
+    }
+}
