@@ -55,6 +55,11 @@ impl<T> Input<T> {
         Self { start, step, runs, lines: (cells * size_of::<T>()).div_ceil(LINE_BYTES), asked: 0 }
     }
 
+    /// Nothing.
+    pub fn none() -> Self {
+        Self::new(std::ptr::null(), (0, 0), 0)
+    }
+
     pub fn lines(&self) -> usize {
         self.runs * self.lines
     }

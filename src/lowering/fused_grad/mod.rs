@@ -17,6 +17,7 @@ use std::ops::Range;
 use ndarray::{ArrayView3, ArrayView5, ArrayViewMut2, Axis, s};
 
 use self::turn::{turn_grad, turn_sums};
+use super::ahead::Input;
 use super::image::Image;
 use super::panel::{Chunks, MAX_LANES, Rows, pack_panel};
 use super::patches::segments;
@@ -41,18 +42,20 @@ pub(super) fn weight_grad<T: Element>(
         let outs = piece.nrows();
         let channels = channel..channel + piece.ncols() / taps;
         let mut task = Task::new((g, layout), channels, Kernel::<T>::best().padded(outs), slot);
-        let mut store = Store::Overwrite;
         let first = group * g.group_out_channels() + out;
-        for image in (0..g.batch).step_by(layout.images) {
-            let images = image..g.batch.min(image + layout.images);
+        let grad_output = grad_output.slice(s![.., first..first + outs, ..]);
+        let mut store = Store::Overwrite;
+        let mut later = parts(g, layout).skip(1);
+        for images in image_groups(g, layout) {
             for region in Region::all(g, layout.planes, layout.rows) {
                 let source = task.source(input, (images.clone(), group), region);
                 for windows in region.windows(g, layout.windows) {
                     for (place, image) in images.clone().enumerate() {
-                        let grad = grad_output.slice(s![image, first..first + outs, windows.clone()]);
+                        let grad = grad_output.slice(s![image, .., windows.clone()]);
                         turn_grad(grad, (place * windows.len(), images.len() * windows.len()), task.grads);
                     }
-                    task.add((&source, region), (images.len(), windows), store);
+                    let next = later.next().map_or_else(Input::none, |part| next_grads(grad_output, part));
+                    task.add((&source, region), (images.len(), windows), (store, next));
                     store = Store::Add;
                 }
             }
@@ -62,6 +65,32 @@ pub(super) fn weight_grad<T: Element>(
             Store::Add => turn_sums(task.sums, task.outs, piece),
         }
     });
+}
+
+/// Images that are taken together.
+fn image_groups(geometry: &ConvGeometry, layout: &Layout) -> impl Iterator<Item = Range<usize>> {
+    let (batch, length) = (geometry.batch, layout.images);
+    (0..batch).step_by(length).map(move |image| image..batch.min(image + length))
+}
+
+/// The images and windows whose products are added up at a time, in order.
+fn parts(geometry: &ConvGeometry, layout: &Layout) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+    image_groups(geometry, layout).flat_map(move |images| {
+        Region::all(geometry, layout.planes, layout.rows).flat_map(move |region| {
+            let images = images.clone();
+            region.windows(geometry, layout.windows).map(move |windows| (images.clone(), windows))
+        })
+    })
+}
+
+/// The gradients of a part, which are read when it is turned.
+fn next_grads<T>(grads: ArrayView3<'_, T>, (images, windows): (Range<usize>, Range<usize>)) -> Input<T> {
+    let [image_step, channel_step, _] = [0, 1, 2].map(|axis| grads.strides()[axis].unsigned_abs());
+    let start = grads.slice(s![images.start, 0, windows.start]).as_ptr();
+    match images.len() {
+        1 => Input::new(start, (grads.len_of(Axis(1)), channel_step), windows.len()),
+        count => Input::new(start, (count, image_step), (grads.len_of(Axis(1)) - 1) * channel_step + windows.len()),
+    }
 }
 
 /// One block of output channels and one of input channels.
@@ -123,21 +152,24 @@ impl<'a, T: Element> Task<'a, T> {
         &mut self,
         (source, region): (&Source<'_, '_, T>, Region),
         (images, windows): (usize, Range<usize>),
-        store: Store,
+        (store, next): (Store, Input<T>),
     ) {
         let (g, taps) = (self.geometry, self.geometry.taps());
         let &Source { slab, step, origin, .. } = source;
         let offsets = &slab.offsets[..self.channels.len() * taps];
         let sums = ArrayViewMut2::from_shape((offsets.len(), self.outs), &mut self.sums[..offsets.len() * self.outs])
             .expect("the sums of all rows");
-        let turned = Turned { grads: self.grads, windows: images * windows.len(), store };
+        let kernel = Kernel::<T>::best();
+        let calls = offsets.len().div_ceil(kernel.columns()) * self.outs.div_ceil(kernel.lanes());
+        let each = next.lines().div_ceil(calls.max(1));
+        let mut turned = Turned { grads: self.grads, windows: images * windows.len(), store, next, each };
         let cells = source.cells.unwrap_or(self.slab);
         if taps == 1 && images == 1 && slab.has_all_windows(g) {
             // The rows of the patch matrix are those of the image, or of its copy.
             let [_, height, width] = g.axes.map(|axis| axis.output);
             let [plane, row] = [0, 1].map(|axis| region.first[axis] - origin[axis]);
             let start = windows.start - (plane * height + row) * width;
-            for (first, sums) in blocks(sums, Axis(0), Kernel::<T>::best().columns()) {
+            for (first, sums) in blocks(sums, Axis(0), kernel.columns()) {
                 turned.multiply((&cells[offsets[first] + start..], slab.channel_len), sums);
             }
             return;
@@ -157,7 +189,7 @@ impl<'a, T: Element> Task<'a, T> {
                     pack_panel(&mut packed[place * MAX_LANES..], packed_step, &cells[image * step..], rows, &chunks);
                 }
             }
-            for (first, sums) in blocks(sums, Axis(0), Kernel::<T>::best().columns()) {
+            for (first, sums) in blocks(sums, Axis(0), kernel.columns()) {
                 turned.multiply((&self.packed[first * packed_step..], packed_step), sums);
             }
         }
@@ -176,22 +208,25 @@ struct Source<'l, 'i, T> {
 }
 
 /// The turned gradient of some windows.
-#[derive(Clone, Copy)]
 struct Turned<'a, T> {
     grads: &'a [T],
     windows: usize,
     store: Store,
+    /// What is read next, and the lines of it that each call of the microkernel asks for.
+    next: Input<T>,
+    each: usize,
 }
 
 impl<T: Element> Turned<'_, T> {
     /// Its products with rows of the patch matrix, which begin `step` elements apart, to `sums [rows, output channels]`.
     #[inline(always)]
-    fn multiply(self, (rows, step): (&[T], usize), sums: ArrayViewMut2<'_, T>) {
+    fn multiply(&mut self, (rows, step): (&[T], usize), sums: ArrayViewMut2<'_, T>) {
         let kernel = Kernel::<T>::best();
         let operands =
             Operands { k: self.windows, left: &[], left_step: 0, right: rows, right_step: 1, right_column: step };
         for (first, tile) in blocks(sums, Axis(1), kernel.lanes()) {
             let left = &self.grads[first * self.windows..];
+            self.next.ask(self.each);
             kernel.run(Operands { left, left_step: tile.ncols(), ..operands }, self.store, tile);
         }
     }
