@@ -9,7 +9,7 @@ use super::patches::PatchSource;
 use super::runs::{TapRow, copy_row, zero_short};
 use crate::element::Element;
 use crate::geometry::{Axis, ConvGeometry, PadMode};
-use crate::simd::arch;
+use crate::simd::{LINE_BYTES, arch, ask_for_line};
 
 /// The step of windows that read neighbouring cells.
 pub(super) const NEIGHBOURS: usize = 1;
@@ -220,6 +220,9 @@ pub(super) fn fill_slab<T: Element>(
     }
 }
 
+/// Rows after which one is read that is asked for now, where some are left out: the processor does not foresee it.
+const ROWS_AHEAD: usize = 4;
+
 /// The same for a contiguous image with zeros around it and one or two phases: the usual case, without a decision for
 /// each row and phase.
 struct FromSlice<'a, T> {
@@ -252,6 +255,11 @@ impl<T: Element> WithSimd for FromSlice<'_, T> {
                     match depth {
                         Some(depth) if height < h.input => {
                             let start = channel * image.channel_len + depth * image.plane_len + height * w.input;
+                            if gap > 0 {
+                                let next = image.cells.as_ptr().wrapping_add(start + ROWS_AHEAD * h.stride * w.input);
+                                let lines = (0..w.input).step_by(LINE_BYTES / size_of::<T>());
+                                lines.for_each(|cell| ask_for_line::<T, false>(next.wrapping_add(cell)));
+                            }
                             place_of_row.fill(simd, &image.cells[start..start + w.input], out);
                         }
                         _ => out.fill(T::zero()),
