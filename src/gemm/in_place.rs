@@ -34,6 +34,11 @@ pub(super) fn has_many_registers<T: Element, S: Simd>() -> bool {
 /// rounds what is there already.
 pub(super) const CHAIN: usize = 288;
 
+/// Products of each of those parts, of about the same length.
+pub(super) fn chain_length(products: usize) -> usize {
+    products.div_ceil(products.div_ceil(CHAIN).max(1)).max(1)
+}
+
 /// Whether windows of a row may lie so many cells apart.
 pub(crate) fn is_step(step: usize) -> bool {
     matches!(step, 1 | 2 | 4)
@@ -227,7 +232,7 @@ impl<T: Element, const VECTORS: usize, const STEP: usize> Tile<'_, T, VECTORS, S
         let (cells, offsets, lanes) = (self.windows.cells, self.windows.offsets, T::lanes::<S>());
         let (to, to_step) = (&mut self.sums.sums[window * self.sums.step..], self.sums.step);
         let mut store = self.store;
-        let length = offsets.len().div_ceil(offsets.len().div_ceil(CHAIN).max(1)).max(1);
+        let length = chain_length(offsets.len());
         for (weights, offsets) in self.weights.chunks(length * VECTORS * lanes).zip(offsets.chunks(length)) {
             let mut sums = [[T::splat(simd, T::zero()); VECTORS]; COUNT];
             for (weights, &offset) in weights.chunks_exact(VECTORS * lanes).zip(offsets) {

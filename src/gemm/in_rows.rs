@@ -1,5 +1,5 @@
 //! Products with the windows of a row on the lanes, read where they lie: for sums of few products, which are too short to
-//! be turned on their way out.
+//! be turned on their way out, and for few channels, which would leave lanes empty.
 //!
 //! A step takes a register or two of neighbouring cells from wherever the patch matrix's row begins, and a weight of each
 //! of a few channels. What is left of a row is computed with windows before it once more.
@@ -11,13 +11,10 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::in_place::{CHAIN, FEW, MANY, has_many_registers};
+use super::in_place::{FEW, MANY, chain_length, has_many_registers};
 use super::{Kernel, Windows};
 use crate::element::Element;
 use crate::simd::{arch, ask_for_line};
-
-/// The most products of a sum.
-pub(crate) const MOST_ROWS: usize = CHAIN;
 
 /// Bytes from what is written to what is asked for then: large outputs go to memory.
 const AHEAD_BYTES: usize = 512;
@@ -119,29 +116,38 @@ impl<T: Element> Tile<'_, '_, T> {
     #[inline(always)]
     fn add<S: Simd, const COUNT: usize, const VECTORS: usize>(&mut self, simd: S, start: usize, window: usize) {
         let (cells, lanes, ahead) = (self.windows.cells, T::lanes::<S>(), AHEAD_BYTES / size_of::<T>());
-        let mut sums = [[T::splat(simd, T::zero()); VECTORS]; COUNT];
         for i in 0..COUNT {
             for vector in 0..VECTORS {
                 ask_for_line::<T, true>(self.lines[i].as_ptr().wrapping_add(window + ahead + vector * lanes));
             }
         }
-        for (weights, &offset) in self.weights.chunks_exact(COUNT).zip(self.windows.offsets) {
-            let cells = &cells[offset.wrapping_add(start)..][..VECTORS * lanes];
-            let mut windows = [T::splat(simd, T::zero()); VECTORS];
-            for vector in 0..VECTORS {
-                windows[vector] = T::load(simd, &cells[vector * lanes..]);
-            }
-            for i in 0..COUNT {
-                let weight = T::splat(simd, weights[i]);
+        let length = chain_length(self.windows.offsets.len());
+        let parts = self.weights.chunks(length * COUNT).zip(self.windows.offsets.chunks(length));
+        for (part, (weights, offsets)) in parts.enumerate() {
+            let mut sums = [[T::splat(simd, T::zero()); VECTORS]; COUNT];
+            for (weights, &offset) in weights.chunks_exact(COUNT).zip(offsets) {
+                let cells = &cells[offset.wrapping_add(start)..][..VECTORS * lanes];
+                let mut windows = [T::splat(simd, T::zero()); VECTORS];
                 for vector in 0..VECTORS {
-                    sums[i][vector] = T::fused(simd, windows[vector], weight, sums[i][vector]);
+                    windows[vector] = T::load(simd, &cells[vector * lanes..]);
+                }
+                for i in 0..COUNT {
+                    let weight = T::splat(simd, weights[i]);
+                    for vector in 0..VECTORS {
+                        sums[i][vector] = T::fused(simd, windows[vector], weight, sums[i][vector]);
+                    }
                 }
             }
-        }
-        for i in 0..COUNT {
-            let to = &mut self.lines[i][window..][..VECTORS * lanes];
-            for vector in 0..VECTORS {
-                T::put(simd, sums[i][vector], &mut to[vector * lanes..]);
+            for i in 0..COUNT {
+                let to = &mut self.lines[i][window..][..VECTORS * lanes];
+                for vector in 0..VECTORS {
+                    let to = &mut to[vector * lanes..];
+                    let sum = match part {
+                        0 => sums[i][vector],
+                        _ => T::plus(simd, T::load(simd, to), sums[i][vector]),
+                    };
+                    T::put(simd, sum, to);
+                }
             }
         }
     }
@@ -151,15 +157,16 @@ impl<T: Element> Tile<'_, '_, T> {
 mod tests {
     use super::*;
     use crate::gemm::channel_lanes;
+    use crate::gemm::in_place::CHAIN;
 
     #[test]
     fn every_width_and_number_of_channels_is_right_and_writes_nothing_else() {
         let [lanes, _] = channel_lanes::<f32>();
         let cells: Vec<f32> = (0..9000).map(|i| (i % 11) as f32 - 5.0).collect();
-        let offsets = [103, 100, 2500, 111, 104];
+        let offsets = [103, 100, 2500, 111, 104].repeat(CHAIN / 4);
         for count in 1..=row_channels::<f32>() {
             let weights: Vec<f32> = (0..offsets.len() * count).map(|i| (i % 7) as f32 - 3.0).collect();
-            for width in lanes..=5 * lanes {
+            for width in (lanes..=5 * lanes).step_by(3) {
                 let (counts, steps) = ([2, 3, width], [900, 170, 1]);
                 let start = 10_usize.wrapping_sub(97);
                 let windows = Windows { cells: &cells, offsets: &offsets, start, counts, steps };

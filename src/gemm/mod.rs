@@ -16,7 +16,7 @@ pub(crate) use backend::Dense;
 pub use backend::{Backend, DenseCalls, dense_calls};
 pub(crate) use dense::matmul;
 pub(crate) use in_place::{Sums, Windows, channel_lanes, is_step};
-pub(crate) use in_rows::{MOST_ROWS, row_channels};
+pub(crate) use in_rows::row_channels;
 pub use kernels::isa;
 pub(crate) use kernels::{Kernel, Operands};
 pub(crate) use store::Store;

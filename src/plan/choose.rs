@@ -20,9 +20,11 @@ pub(crate) struct Choice {
 /// Set where `Direct` and `Im2colTiled` cross on 3×3 kernels over small pictures.
 const TINY_PRODUCT: usize = 1 << 10;
 
-/// Channels of a strided input gradient up to which its phases would use each packed window too seldom. Set on the first
-/// layers of ResNet-50 and AlexNet, which have three.
+/// Channels of a strided input gradient up to which its phases may use each cell, which they all copy, too seldom: in fewer
+/// products than these. Set on the first layers of ResNet-50, AlexNet and MobileNetV1, which have three channels, of 37, 22 and
+/// 6 products.
 const FEW_CHANNELS: usize = 4;
+const FEW_PRODUCTS: usize = 22;
 
 /// Kernels of one channel from which a dense product with its patch matrix is faster. Set on one channel of pictures and of
 /// sound.
@@ -103,7 +105,7 @@ pub(crate) fn choose(geometry: &ConvGeometry, request: Request) -> Result<Choice
     } else if pass == Pass::InputGrad
         && backend == Backend::Auto
         && has_phases(g)
-        && g.group_in_channels() > FEW_CHANNELS
+        && (g.group_in_channels() > FEW_CHANNELS || products_of_phase(g) >= FEW_PRODUCTS)
     {
         (Algorithm::Fused, "each phase of the input's cells is a convolution of stride 1, straight from the image")
     } else if pass == Pass::WeightGrad
@@ -126,6 +128,11 @@ fn has_depthwise(g: &ConvGeometry, pass: Pass) -> bool {
         Pass::InputGrad if has_depthwise_input_grad(g) => true,
         Pass::Forward | Pass::InputGrad => packed_geometry(g, pass, Algorithm::Depthwise).is_some(),
     }
+}
+
+/// Products of a cell of the output's gradient in each phase of the input's, about.
+fn products_of_phase(g: &ConvGeometry) -> usize {
+    g.group_in_channels() * g.taps() / g.phase_counts().iter().product::<usize>().max(1)
 }
 
 fn has_winograd(g: &ConvGeometry, pass: Pass, algorithm: Algorithm) -> bool {

@@ -1,7 +1,7 @@
 //! How the fused algorithm cuts the output into tasks, and the patch matrix into blocks.
 
 use super::channels::PART_WINDOWS;
-use crate::gemm::{MOST_ROWS, is_step};
+use crate::gemm::is_step;
 use crate::geometry::ConvGeometry;
 use crate::lowering::lanes::{Lanes, Vector};
 use crate::lowering::pieces::block_length;
@@ -217,8 +217,8 @@ fn block_rows(geometry: &ConvGeometry, vector: Vector, lanes: Lanes) -> usize {
     let (depth, taps) = (geometry.patch_rows().max(1), geometry.taps());
     let bytes = match lanes {
         Lanes::Windows => BLOCK_BYTES,
-        // All of them.
-        Lanes::Rows => MOST_ROWS * vector.size,
+        // All of them: lines of an output are written once.
+        Lanes::Rows => depth * vector.size,
         Lanes::Channels => CHANNEL_BLOCK_BYTES,
     };
     let block = (bytes / vector.size).max(1);
@@ -240,15 +240,35 @@ const PACK_STRIDED: f64 = 60.0;
 /// What windows of a row on the lanes cost beside their multiply-adds, which read cells that cross cache lines.
 const STORE: f64 = 5.0;
 
+/// Rows of the patch matrix up to which a task has those of all channels. With more of them it has few windows, whose cells are
+/// copied for one tile of channels.
+const FEW_ROWS: usize = 288;
+
 /// Registers under which there are none worth filling with channels.
 const REGISTER_BYTES: usize = 16;
 
-/// What lies on the lanes: channels, which nothing is packed for but whose sums must be turned, or windows.
-pub(super) fn choose_lanes(geometry: &ConvGeometry, vector: Vector) -> Lanes {
+/// What lies on the lanes of convolutions that are cut alike: channels, which nothing is packed for but whose sums must be
+/// turned, windows, or those of a row.
+pub(super) fn choose_lanes<'g>(geometries: impl Iterator<Item = &'g ConvGeometry>, vector: Vector) -> Lanes {
+    let costs = geometries
+        .map(|geometry| lane_costs(geometry, vector))
+        .fold([0.0; 3], |all, each| std::array::from_fn(|i| all[i] + each[i]));
+    let [channels, windows, rows] = costs;
+    if rows < channels.min(windows) {
+        Lanes::Rows
+    } else if channels < windows {
+        Lanes::Channels
+    } else {
+        Lanes::Windows
+    }
+}
+
+/// What a window costs with channels, windows, or those of a row on the lanes, in multiply-adds of vectors.
+fn lane_costs(geometry: &ConvGeometry, vector: Vector) -> [f64; 3] {
     let (rows, outs) = (geometry.patch_rows() as f64, geometry.group_out_channels());
     let [register, _] = vector.channels;
     if outs == 0 || geometry.windows() == 0 || register * vector.size < REGISTER_BYTES {
-        return Lanes::Windows;
+        return [f64::INFINITY, 0.0, f64::INFINITY];
     }
     let filled = |n: usize, vectors: f64, len: usize| n as f64 / (vectors * len as f64);
     let windows = filled(geometry.windows(), vectors_of_time(geometry.windows(), vector), vector.len);
@@ -260,20 +280,13 @@ pub(super) fn choose_lanes(geometry: &ConvGeometry, vector: Vector) -> Lanes {
         (_, true) => PACK_STRIDED,
     };
     let turn = if vector.size == size_of::<f32>() { TURN } else { TURN_F64 };
-    let by_channels = rows / channels + turn;
-    let by_windows = rows * (1.0 / windows + CALLS + pack / outs as f64);
     let width = geometry.axes[2].output;
-    let by_rows = match pack > 0.0 && width >= register && geometry.patch_rows() <= MOST_ROWS {
+    let are_few = geometry.patch_rows() <= FEW_ROWS || outs <= vector.row_channels;
+    let by_rows = match pack > 0.0 && width >= register && are_few {
         true => rows / filled(width, width.div_ceil(register) as f64, register) + STORE,
         false => f64::INFINITY,
     };
-    if by_rows < by_channels.min(by_windows) {
-        Lanes::Rows
-    } else if by_channels < by_windows {
-        Lanes::Channels
-    } else {
-        Lanes::Windows
-    }
+    [rows / channels + turn, rows * (1.0 / windows + CALLS + pack / outs as f64), by_rows]
 }
 
 /// The time of the microkernel on so many windows, in that of one full vector of them: a few that are left over

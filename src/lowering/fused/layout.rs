@@ -45,7 +45,7 @@ impl Layout {
             while is_large(&cut) && cut.shrink(vector) {}
             cut
         };
-        let cut = match cut(choose_lanes(g, vector)) {
+        let cut = match cut(choose_lanes(std::iter::once(g), vector)) {
             // The rows of the patch matrix are not cut there.
             large if large.lanes == Lanes::Rows && is_large(&large) => cut(Lanes::Windows),
             cut => cut,
@@ -128,7 +128,8 @@ mod tests {
         let wide = options.geometry(&[1, 3, 8, 5000], &[64, 3, 3, 3]).unwrap();
         assert_eq!(Layout::new(&wide, VECTOR, 64 << 10).lanes, Lanes::Windows);
         // A register of channels would be mostly empty.
-        assert_eq!(found([1, 64, 56, 56], [1, 64, 3, 3], (1, 1)).lanes, Lanes::Windows);
+        assert_eq!(found([1, 64, 56, 56], [3, 64, 3, 3], (1, 1)).lanes, Lanes::Rows);
+        assert_eq!(found([1, 64, 8, 8], [3, 64, 3, 3], (1, 1)).lanes, Lanes::Windows);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::gemm::TAIL_SLACK;
 use crate::geometry::{ConvGeometry, Phase};
 use crate::lowering::Epilogue;
 use crate::lowering::image::Image;
-use crate::lowering::lanes::{Lanes, Vector};
+use crate::lowering::lanes::Vector;
 use crate::lowering::pieces::{blocks, channel_blocks};
 use crate::lowering::runs::copy_short;
 use crate::lowering::scratch::{ALIGNMENT_BYTES, aligned};
@@ -238,12 +238,8 @@ struct Shared {
 impl Shared {
     fn wanted(geometry: &ConvGeometry, phases: &[Phase], vector: Vector) -> Self {
         let parts: Vec<&ConvGeometry> = phases.iter().map(|phase| &phase.geometry).collect();
-        let read = |part: &&&ConvGeometry| part.taps() > 0;
-        // Channels are cut alike, and so must lie alike; rows of windows are not for each phase.
-        let lanes = match parts.iter().find(read).map(|part| choose_lanes(part, vector)) {
-            Some(Lanes::Channels) => Lanes::Channels,
-            _ => Lanes::Windows,
-        };
+        // Channels are cut alike, and so must lie alike.
+        let lanes = choose_lanes(parts.iter().copied().filter(|part| part.taps() > 0), vector);
         let threads = parallel::threads();
         let cut = |part: &ConvGeometry| {
             (part.taps() > 0).then(|| (part.clone(), Cut::wanted(part, (vector, lanes), threads)))
