@@ -29,7 +29,7 @@ const VALUE_CHANNELS: usize = 16;
 const WEIGHT_BYTE: f64 = 1.0;
 
 /// … and of so many weights that they come from memory.
-const FAR_WEIGHT_BYTE: f64 = 2.0;
+const FAR_WEIGHT_BYTE: f64 = 1.2;
 const FAR_WEIGHT_BYTES: f64 = (20_u64 << 20) as f64;
 
 /// Transformed inputs and products of a block of tiles, and the most tiles.
