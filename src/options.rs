@@ -46,7 +46,8 @@ impl<const D: usize> Padding<D> {
 pub enum Numerics {
     /// Strassen's and Winograd's algorithms may be chosen, which compute other sums with the same value: their error is
     /// within four times that of the textbook's, and a value that is not finite spreads to the whole tile (with Winograd up
-    /// to 3 cells further, times the dilation, with Strassen to other windows and channels) instead of its windows alone.
+    /// to 3 cells further, times the dilation, and in a weight gradient to all taps of a kernel, with Strassen to other
+    /// windows and channels) instead of its windows alone.
     #[default]
     Fast,
     /// Only the sums of the definition, in whatever order.

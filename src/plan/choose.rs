@@ -169,7 +169,7 @@ fn cheapest_grad(geometry: &ConvGeometry, request: Request) -> (Algorithm, &'sta
     let fused = (Algorithm::Fused, "the microkernel reads the patch matrix straight from the image");
     let others = [(Algorithm::WinogradF2, reason), (Algorithm::WinogradF4, reason)];
     let allowed = others.into_iter().filter(|_| request.numerics == Numerics::Fast);
-    let costs = allowed.chain([fused]).map(|choice| (grad_cost(geometry, choice.0), choice));
+    let costs = allowed.chain([fused]).map(|choice| (grad_cost(geometry, choice.0, request.size), choice));
     costs.min_by(|a, b| a.0.total_cmp(&b.0)).map_or(fused, |(_, choice)| choice)
 }
 
@@ -237,6 +237,7 @@ mod tests {
         assert_eq!([64, 28, 14].map(|side| grad(1, [64, 64], side, same)), [Algorithm::WinogradF4; 3]);
         assert_eq!(grad(8, [512, 512], 7, same), Algorithm::WinogradF4);
         assert_eq!(grad(8, [3, 64], 224, same), Algorithm::Fused);
+        assert_eq!(grad(8, [128, 128], 56, same.stride([2, 2])), Algorithm::Fused);
         assert_eq!(grad(8, [64, 64], 56, same.numerics(Numerics::Strict)), Algorithm::Fused);
     }
 

@@ -33,7 +33,7 @@ fn multiply_adds(geometry: &ConvGeometry, pass: Pass, algorithm: Algorithm, size
         Algorithm::Im2col => dense(g, IM2COL),
         Algorithm::Im2colTiled => dense(g, Dense { gathered: IM2COL.gathered * times_gathered(g, pass), ..TILED }),
         Algorithm::Fused | Algorithm::WinogradF2 | Algorithm::WinogradF4 if pass == Pass::WeightGrad => {
-            grad_cost(g, algorithm) + thin(g, algorithm)
+            grad_cost(g, algorithm, size) + thin(g, algorithm)
         }
         Algorithm::Fused if g.is_pointwise() => dense(g, FUSED_POINTWISE),
         Algorithm::Fused | Algorithm::Strassen | Algorithm::WinogradF2 | Algorithm::WinogradF4 | Algorithm::Auto => {

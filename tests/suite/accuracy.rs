@@ -49,6 +49,7 @@ fn matrix(values: &ArrayD<f64>, rows: usize) -> Array2<f32> {
 fn cases() -> Vec<Case> {
     vec![
         Case::new("64 channels", &[1, 64, 14, 14], &[16, 64, 3, 3]).pad(&[1, 1]),
+        Case::new("large map", &[1, 16, 60, 58], &[16, 16, 3, 3]).pad(&[1, 1]),
         Case::new("deep", &[1, 512, 5, 5], &[8, 512, 3, 3]).pad(&[1, 1]),
         Case::new("wide", &[1, 3, 40, 40], &[8, 3, 7, 7]).stride(&[2, 2]).pad(&[3, 3]),
         Case::new("deep, by two", &[1, 512, 9, 9], &[8, 512, 3, 3]).stride(&[2, 2]).pad(&[1, 1]),

@@ -1,11 +1,12 @@
 //! How the fused algorithm cuts the output into tasks, and the patch matrix into blocks.
 
 use super::channels::PART_WINDOWS;
+use super::choose_lanes::vectors_of_time;
 use crate::gemm::is_step;
 use crate::geometry::ConvGeometry;
 use crate::lowering::lanes::{Lanes, Vector};
 use crate::lowering::pieces::block_length;
-use crate::lowering::slab::{NEIGHBOURS, is_padded, slab_dims, slab_line_len};
+use crate::lowering::slab::{NEIGHBOURS, slab_dims, slab_line_len};
 
 /// Bytes of the patch matrix's rows that one block spans: with a panel of windows beside it, it must
 /// stay in the L1 or close to it. 384 rows of f32 were as fast as any from 256 to 576, and need fewer
@@ -224,81 +225,6 @@ fn block_rows(geometry: &ConvGeometry, vector: Vector, lanes: Lanes) -> usize {
     let block = (bytes / vector.size).max(1);
     let unit = if taps <= block { taps } else { 1 };
     block_length(depth, depth.div_ceil(block / unit * unit), unit)
-}
-
-/// What turning an output vector on its way out costs, in multiply-adds of vectors: whole registers of f32 are turned, f64
-/// cell by cell. (These were set on layers of the suites and on 1×1 kernels over 7×7 to 56×56 cells, on one core with AVX-512.)
-const TURN: f64 = 30.0;
-const TURN_F64: f64 = 60.0;
-
-/// What windows on the lanes cost beside their multiply-adds: some of the microkernel's time, and for each vector of the patch
-/// matrix that must be packed, of which strided ones are taken apart first.
-const CALLS: f64 = 0.03;
-const PACK: f64 = 5.0;
-const PACK_STRIDED: f64 = 60.0;
-
-/// What windows of a row on the lanes cost beside their multiply-adds, which read cells that cross cache lines.
-const STORE: f64 = 5.0;
-
-/// Rows of the patch matrix up to which a task has those of all channels. With more of them it has few windows, whose cells are
-/// copied for one tile of channels.
-const FEW_ROWS: usize = 288;
-
-/// Registers under which there are none worth filling with channels.
-const REGISTER_BYTES: usize = 16;
-
-/// What lies on the lanes of convolutions that are cut alike: channels, which nothing is packed for but whose sums must be
-/// turned, windows, or those of a row.
-pub(super) fn choose_lanes<'g>(geometries: impl Iterator<Item = &'g ConvGeometry>, vector: Vector) -> Lanes {
-    let costs = geometries
-        .map(|geometry| lane_costs(geometry, vector))
-        .fold([0.0; 3], |all, each| std::array::from_fn(|i| all[i] + each[i]));
-    let [channels, windows, rows] = costs;
-    if rows < channels.min(windows) {
-        Lanes::Rows
-    } else if channels < windows {
-        Lanes::Channels
-    } else {
-        Lanes::Windows
-    }
-}
-
-/// What a window costs with channels, windows, or those of a row on the lanes, in multiply-adds of vectors.
-fn lane_costs(geometry: &ConvGeometry, vector: Vector) -> [f64; 3] {
-    let (rows, outs) = (geometry.patch_rows() as f64, geometry.group_out_channels());
-    let [register, _] = vector.channels;
-    if outs == 0 || geometry.windows() == 0 || register * vector.size < REGISTER_BYTES {
-        return [f64::INFINITY, 0.0, f64::INFINITY];
-    }
-    let filled = |n: usize, vectors: f64, len: usize| n as f64 / (vectors * len as f64);
-    let windows = filled(geometry.windows(), vectors_of_time(geometry.windows(), vector), vector.len);
-    let channels = filled(outs, outs.div_ceil(register) as f64, register);
-    let is_strided = geometry.axes[2].stride > 1;
-    let pack = match (geometry.taps(), is_strided) {
-        (1, false) if !is_padded(geometry) => 0.0,
-        (_, false) => PACK,
-        (_, true) => PACK_STRIDED,
-    };
-    let turn = if vector.size == size_of::<f32>() { TURN } else { TURN_F64 };
-    let width = geometry.axes[2].output;
-    let are_few = geometry.patch_rows() <= FEW_ROWS || outs <= vector.row_channels;
-    let by_rows = match pack > 0.0 && width >= register && are_few {
-        true => rows / filled(width, width.div_ceil(register) as f64, register) + STORE,
-        false => f64::INFINITY,
-    };
-    [rows / channels + turn, rows * (1.0 / windows + CALLS + pack / outs as f64), by_rows]
-}
-
-/// The time of the microkernel on so many windows, in that of one full vector of them: a few that are left over
-/// take part of it.
-fn vectors_of_time(windows: usize, vector: Vector) -> f64 {
-    let (whole, rest) = (windows / vector.len, windows % vector.len);
-    let tail = match rest {
-        0 => 0.0,
-        _ if rest <= vector.most_tail => 0.3 + 0.7 * rest as f64 / vector.most_tail as f64,
-        _ => 1.0,
-    };
-    whole as f64 + tail
 }
 
 /// Cells of a slab from one window of a row to the next.

@@ -1,6 +1,7 @@
 //! The sizes of the fused algorithm, and where each kernel cell lies in a slab.
 
-use super::cut::{Cut, choose_lanes, is_small, window_step};
+use super::choose_lanes::choose_lanes;
+use super::cut::{Cut, is_small, window_step};
 use crate::geometry::ConvGeometry;
 use crate::lowering::fold::folded;
 use crate::lowering::lanes::{Lanes, Vector};

@@ -14,6 +14,7 @@
 //! multiplication", 2008, with the packing of B replaced.)
 
 mod channels;
+mod choose_lanes;
 mod cut;
 mod layout;
 mod phases;

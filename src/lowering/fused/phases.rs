@@ -8,7 +8,8 @@ use std::ops::Range;
 use ndarray::{ArrayView2, ArrayView5, ArrayViewMut2, ArrayViewMut3, Axis, s};
 
 use super::Task;
-use super::cut::{Cut, channel_unit, choose_lanes, fill_lanes};
+use super::choose_lanes::choose_lanes;
+use super::cut::{Cut, channel_unit, fill_lanes};
 use super::layout::Layout;
 use super::weights::{pack_weights, phase_kernels, weights_len};
 use crate::element::Element;

@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use ndarray::{ArrayView5, ArrayViewMut2, Axis};
 
+use super::TilePlaces;
 use super::cells::Cells;
 use super::grad_layout::{GradLayout, KERNELS};
 use super::part::Part;
@@ -119,22 +120,32 @@ impl Task<'_> {
         let mut store = Store::Overwrite;
         for part in Part::all(0..lines, 0..rows, columns, layout.block) {
             let tiles = part.tiles();
-            let inputs: Vec<_> = part.input_places(layout.tile).map(|place| place * SIDE).collect();
-            let outputs: Vec<_> = part.output_places(layout.tile).map(|place| place * SIDE).collect();
+            let (inputs, outputs) = (part.input_places(layout.tile), part.output_places(layout.tile));
+            let places = TilePlaces::of(inputs.zip(outputs).map(|(input, output)| [input, output]));
             for first in (0..planes).step_by(layout.planes) {
                 let some = first..planes.min(first + layout.planes);
                 parts.cells.fill(T::zero());
                 for (number, plane) in some.clone().enumerate() {
                     let image = Image::of(g, input, plane / depth, self.group);
                     let cells = Cells::of_input((g, layout.tile), image, (plane % depth, &part), &layout.input_places);
-                    self.transform_inputs(&cells, part.reads(layout.tile)[1], (&inputs, number * tiles), &mut parts);
+                    self.transform_inputs(
+                        &cells,
+                        part.reads(layout.tile)[1],
+                        (places.inputs(), number * tiles),
+                        &mut parts,
+                    );
                 }
                 parts.cells.fill(T::zero());
                 for (number, plane) in some.clone().enumerate() {
                     let image = Image::of(&layout.output, grad_output, plane / depth, self.group);
                     let place = (plane % depth, &part);
                     let cells = Cells::of_output((&layout.output, layout.tile), image, place, &layout.output_places);
-                    self.transform_grads(&cells, part.outputs(layout.tile)[1], (&outputs, number * tiles), &mut parts);
+                    self.transform_grads(
+                        &cells,
+                        part.outputs(layout.tile)[1],
+                        (places.outputs(), number * tiles),
+                        &mut parts,
+                    );
                 }
                 self.multiply(some.len() * tiles, store, &mut parts);
                 store = Store::Add;

@@ -149,13 +149,22 @@ struct TilePlaces {
 }
 
 impl TilePlaces {
-    fn of(part: &Part, layout: &Layout) -> Self {
+    /// From their cells.
+    fn of(cells: impl Iterator<Item = [usize; 2]>) -> Self {
         let mut all = Self { inputs: [0; MAX_TILES], outputs: [0; MAX_TILES], count: 0 };
-        for [input, output] in part.places(layout.plane, layout.tile) {
+        for [input, output] in cells {
             (all.inputs[all.count], all.outputs[all.count]) = (input * SIDE, output * SIDE);
             all.count += 1;
         }
         all
+    }
+
+    fn inputs(&self) -> &[usize] {
+        &self.inputs[..self.count]
+    }
+
+    fn outputs(&self) -> &[usize] {
+        &self.outputs[..self.count]
     }
 }
 
@@ -167,7 +176,7 @@ impl<T: Element> Task<'_, '_, T> {
             return self.piece.fill(T::zero());
         }
         for part in Part::all(self.lines.clone(), self.rows.clone(), layout.counts[2], layout.block) {
-            let places = TilePlaces::of(&part, layout);
+            let places = TilePlaces::of(part.places(layout.plane, layout.tile));
             let cells = Cells::of_input((g, layout.tile), image, (self.depth, &part), &layout.places);
             parts.cells[..cells.len()].fill(T::zero());
             for first in (0..ins).step_by(layout.pass) {
@@ -193,7 +202,7 @@ impl<T: Element> Task<'_, '_, T> {
                 tile: layout.tile,
                 direction: Direction::Input,
                 channels: SIDE,
-                places: &places.inputs[..places.count],
+                places: places.inputs(),
                 cell_steps: [columns * SIDE, SIDE],
                 tile_step: layout.held,
                 value_step: layout.value_step,
@@ -275,7 +284,7 @@ impl<T: Element> Task<'_, '_, T> {
             tile,
             direction: Direction::Output,
             channels: SIDE.min(width - first),
-            places: &places.outputs[..places.count],
+            places: places.outputs(),
             cell_steps: [part.width(plane, tile) * SIDE, SIDE],
             tile_step: width,
             value_step: kept,
