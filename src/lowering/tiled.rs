@@ -29,9 +29,9 @@ pub(super) const CACHED_BYTES: usize = 512 << 10;
 /// Columns under which a dense product spends more on packing the kernels than it gains.
 const MIN_COLUMNS: usize = 128;
 
-/// Rows that a tile has at least, however small the workspace: sums of fewer products, added one after
-/// the other, would lose more digits than the textbook's.
-const MIN_ROWS: usize = 64;
+/// Products of each sum in a tile, at least, however small the workspace: sums of fewer, added one after the other, would
+/// lose more digits than the textbook's.
+const MIN_PRODUCTS: usize = 64;
 
 /// The tile of `job` for elements of `size` bytes: within the workspace and the L2, and cut so that even
 /// one image gives every thread something to do.
@@ -40,7 +40,7 @@ pub(super) fn tile(job: &Job, size: usize, bytes: usize) -> Tile {
     let budget = (bytes / size).max(1);
     let (rows, windows) = (g.patch_rows().max(1), g.windows().max(1));
     let narrow = windows.min(MIN_COLUMNS);
-    let within = |wanted: usize, unit: usize| (wanted.min((budget / narrow).max(MIN_ROWS)) / unit * unit).max(unit);
+    let within = |wanted: usize, unit: usize| (wanted.min((budget / narrow).max(MIN_PRODUCTS)) / unit * unit).max(unit);
     let tasks = g.batch * g.groups;
     match job.pass {
         Pass::Forward => {
@@ -56,8 +56,9 @@ pub(super) fn tile(job: &Job, size: usize, bytes: usize) -> Tile {
             Tile { rows, columns: (budget / rows).clamp(1, windows), out_channels: usize::MAX }
         }
         Pass::WeightGrad => {
-            let rows = within(block_length(rows, MIN_PIECES.div_ceil(g.groups), 16), 1);
-            Tile { rows, columns: (budget / rows).clamp(1, windows), out_channels: usize::MAX }
+            let rows = block_length(rows, MIN_PIECES.div_ceil(g.groups), 16).min((budget / narrow).max(1));
+            let columns = (budget / rows).clamp(windows.min(MIN_PRODUCTS), windows);
+            Tile { rows, columns, out_channels: usize::MAX }
         }
     }
 }

@@ -5,7 +5,7 @@
 //! F(4×4)), kernels times inputs is a dense product over the channels; the products are transformed back. A task
 //! takes a block of tiles from its input to its output while all of it stays in the L2. Channels lie on the vector lanes: inputs
 //! are turned on their way in, outputs on their way back, and whatever the size of a map no lane is empty.
-//! Sums are not those of the definition: see `Numerics`.
+//! Sums are not those of the definition: see `Numerics`. Weight gradients are in `grad.rs`.
 
 mod axis;
 mod cells;
@@ -45,8 +45,8 @@ use crate::geometry::ConvGeometry;
 use crate::parallel;
 use crate::simd::{SIDE, arch};
 
-/// Input channels whose products are added up before their sum joins the others: the transforms enlarge
-/// roundings, so that sums must be shorter than elsewhere to stay within the accuracy that is promised.
+/// Input channels, or tiles in a weight gradient, whose products are added up before their sum joins the others: the
+/// transforms enlarge roundings, so that sums must be shorter than elsewhere to stay within the accuracy that is promised.
 const DEPTH: usize = 64;
 
 /// The same for five taps, whose transforms enlarge them more.
