@@ -46,6 +46,12 @@ impl<T: Element, S: Simd> Sums<T, S> {
         self.plus_times(self.zero(), factor, a)
     }
 
+    /// Sums and differences of what belongs to the near points and to the far ones.
+    #[inline(always)]
+    fn pairs(self, m: &[T::Vector<S>; MAX_SIDE]) -> [T::Vector<S>; 4] {
+        [self.plus(m[1], m[2]), self.minus(m[1], m[2]), self.plus(m[3], m[4]), self.minus(m[3], m[4])]
+    }
+
     /// `a + factor · b`.
     #[inline(always)]
     fn plus_times(self, a: T::Vector<S>, factor: f64, b: T::Vector<S>) -> T::Vector<S> {
@@ -106,8 +112,7 @@ pub(super) fn output_axis<T: Element, S: Simd>(
     m: [T::Vector<S>; MAX_SIDE],
 ) -> [T::Vector<S>; MAX_SIDE] {
     let mut values = m;
-    let (near, near_odd) = (by.plus(m[1], m[2]), by.minus(m[1], m[2]));
-    let (far, far_odd) = (by.plus(m[3], m[4]), by.minus(m[3], m[4]));
+    let [near, near_odd, far, far_odd] = by.pairs(&m);
     match (tile.filter, tile.scheme) {
         // The row of infinity has its sign from the last row of `Bᵀ` above.
         (Filter::Three, Scheme::F2) => {
@@ -191,8 +196,7 @@ pub(super) fn kernel_axis<T: Element, S: Simd>(
     m: [T::Vector<S>; MAX_SIDE],
 ) -> [T::Vector<S>; MAX_SIDE] {
     let mut values = m;
-    let (near, near_odd) = (by.plus(m[1], m[2]), by.minus(m[1], m[2]));
-    let (far, far_odd) = (by.plus(m[3], m[4]), by.minus(m[3], m[4]));
+    let [near, near_odd, far, far_odd] = by.pairs(&m);
     match (tile.filter, tile.scheme) {
         (Filter::Three, Scheme::F2) => {
             values[0] = by.plus_times(m[0], 0.5, near);

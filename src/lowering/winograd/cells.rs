@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::part::Part;
+use super::part::{Area, Part};
 use super::scheme::{Axes, Tile};
 use crate::element::Element;
 use crate::geometry::{Axis, ConvGeometry, PadMode};
@@ -19,9 +19,8 @@ pub(super) struct Cells<'a, 'i, T> {
     /// Output plane, and the block's lines. In a folded batch these are planes themselves.
     plane: usize,
     lines: Range<usize>,
-    /// Padded row and column of the first cell of a line, and how many there are.
-    first: [usize; 2],
-    count: [usize; 2],
+    /// Of the padded rows and columns.
+    area: Area,
     /// The places of the image's cells, where the block has all columns.
     places: &'a [usize],
 }
@@ -34,31 +33,24 @@ pub(super) fn places(geometry: &ConvGeometry, tile: Tile, [rows, columns]: [usiz
 }
 
 impl<'a, 'i, T: Element> Cells<'a, 'i, T> {
-    /// Those that a block reads of the input.
-    pub fn of_input(
+    /// Those of an area of a part's lines, in a plane of the image.
+    pub fn new(
         (geometry, tile): (&'a ConvGeometry, Tile),
         image: Image<'i, T>,
-        (plane, part): (usize, &Part),
+        (plane, part, area): (usize, &Part, Area),
         places: &'a [usize],
     ) -> Self {
-        let (first, count) = (part.first_read(tile), part.reads(tile));
-        Self { geometry, tile, image, plane, lines: part.lines.clone(), first, count, places }
+        Self { geometry, tile, image, plane, lines: part.lines.clone(), area, places }
     }
 
-    /// Those of its outputs, of an image as large as the output.
-    pub fn of_output(
-        (geometry, tile): (&'a ConvGeometry, Tile),
-        image: Image<'i, T>,
-        (plane, part): (usize, &Part),
-        places: &'a [usize],
-    ) -> Self {
-        let (first, count) = (part.first_output(tile), part.outputs(tile));
-        Self { geometry, tile, image, plane, lines: part.lines.clone(), first, count, places }
+    /// Elements from one row, and from one column, of the turned cells to the next.
+    pub fn steps(&self) -> [usize; 2] {
+        [self.area.count[1] * SIDE, SIDE]
     }
 
     /// Elements of the turned cells.
     pub fn len(&self) -> usize {
-        self.lines.len() * self.count[0] * self.count[1] * SIDE
+        self.lines.len() * self.area.count[0] * self.area.count[1] * SIDE
     }
 
     /// Turns at most sixteen channels. Cells outside the image that are zeros are not written, so that a caller who has put
@@ -80,8 +72,8 @@ impl<'a, 'i, T: Element> Cells<'a, 'i, T> {
 
     /// From an image whose rows are slices.
     fn turn_slices(&self, image: Flat<'_, T>, channels: Range<usize>, turned: &mut [T]) {
-        let ([_, h, w], [first_row, first_column]) = (&self.geometry.axes, self.first);
-        let [rows, columns] = self.count;
+        let ([_, h, w], [first_row, first_column]) = (&self.geometry.axes, self.area.first);
+        let [rows, columns] = self.area.count;
         let slices = |plane: usize, row: usize, cells: Range<usize>| {
             let start = plane * image.plane_len + row * w.input;
             std::array::from_fn(|i| {
@@ -136,19 +128,19 @@ impl<'a, 'i, T: Element> Cells<'a, 'i, T> {
     /// From any image, with any border.
     fn turn_rows(&self, channels: Range<usize>, edges: &mut [T], turned: &mut [T]) {
         let ([_, h, w], mode) = (self.geometry.axes, self.geometry.pad_mode);
-        let [rows, columns] = self.count;
+        let [rows, columns] = self.area.count;
         let source = PatchSource::new(self.geometry, self.image.view);
         // One window for each cell of a padded row, as far as any tile reads.
         let last = match self.tile.axes {
-            Axes::Plane => self.first[1] + columns,
-            Axes::Width => (self.first[0] + rows) * w.dilation,
+            Axes::Plane => self.area.first[1] + columns,
+            Axes::Width => (self.area.first[0] + rows) * w.dilation,
         };
         let cells = TapRow::new(Axis { kernel: 1, stride: 1, dilation: 1, output: last, ..w }, 0, mode);
         for (number, window) in self.lines.clone().enumerate() {
             for row in 0..rows {
                 let (height, start) = match self.tile.axes {
-                    Axes::Plane => (self.first[0] + row, self.first[1]),
-                    Axes::Width => (window * h.stride, (self.first[0] + row) * w.dilation + self.first[1]),
+                    Axes::Plane => (self.area.first[0] + row, self.area.first[1]),
+                    Axes::Width => (window * h.stride, (self.area.first[0] + row) * w.dilation + self.area.first[1]),
                 };
                 let position = height as isize - h.pad_before as isize;
                 let Some(height) = mode.source(position, h.input).filter(|&height| height < h.input) else { continue };

@@ -93,6 +93,12 @@ impl<'s, T> Parts<'s, T> {
     }
 }
 
+/// Sixteen channels at a time, each time with the number of the first among them.
+fn sides(channels: &Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> + use<> {
+    let Range { start, end } = *channels;
+    (start..end).step_by(SIDE).map(move |channel| (channel - start, channel..end.min(channel + SIDE)))
+}
+
 /// A block of output channels and one of input channels of a group.
 struct Task<'a> {
     geometry: &'a ConvGeometry,
@@ -127,25 +133,16 @@ impl Task<'_> {
                 parts.cells.fill(T::zero());
                 for (number, plane) in some.clone().enumerate() {
                     let image = Image::of(g, input, plane / depth, self.group);
-                    let cells = Cells::of_input((g, layout.tile), image, (plane % depth, &part), &layout.input_places);
-                    self.transform_inputs(
-                        &cells,
-                        part.reads(layout.tile)[1],
-                        (places.inputs(), number * tiles),
-                        &mut parts,
-                    );
+                    let place = (plane % depth, &part, part.read_area(layout.tile));
+                    let cells = Cells::new((g, layout.tile), image, place, &layout.input_places);
+                    self.transform_inputs(&cells, (places.inputs(), number * tiles), &mut parts);
                 }
                 parts.cells.fill(T::zero());
                 for (number, plane) in some.clone().enumerate() {
                     let image = Image::of(&layout.output, grad_output, plane / depth, self.group);
-                    let place = (plane % depth, &part);
-                    let cells = Cells::of_output((&layout.output, layout.tile), image, place, &layout.output_places);
-                    self.transform_grads(
-                        &cells,
-                        part.outputs(layout.tile)[1],
-                        (places.outputs(), number * tiles),
-                        &mut parts,
-                    );
+                    let place = (plane % depth, &part, part.output_area(layout.tile));
+                    let cells = Cells::new((&layout.output, layout.tile), image, place, &layout.output_places);
+                    self.transform_grads(&cells, (places.outputs(), number * tiles), &mut parts);
                 }
                 self.multiply(some.len() * tiles, store, &mut parts);
                 store = Store::Add;
@@ -158,24 +155,14 @@ impl Task<'_> {
     fn transform_inputs<T: Element>(
         &self,
         cells: &Cells<'_, '_, T>,
-        columns: usize,
         (places, first): (&[usize], usize),
         parts: &mut Parts<'_, T>,
     ) {
-        let layout = self.layout;
-        for channel in self.ins.clone().step_by(SIDE) {
-            cells.turn(channel..self.ins.end.min(channel + SIDE), parts.edges, parts.cells);
-            arch().dispatch(Transform {
-                tile: layout.tile,
-                direction: Direction::Input,
-                channels: SIDE,
-                places,
-                cell_steps: [columns * SIDE, SIDE],
-                tile_step: layout.held,
-                value_step: layout.value_steps[0],
-                from: parts.cells,
-                to: &mut parts.inputs[first * layout.held + channel - self.ins.start..],
-            });
+        let held = self.layout.held;
+        for (start, channels) in sides(&self.ins) {
+            cells.turn(channels, parts.edges, parts.cells);
+            let to = &mut parts.inputs[first * held + start..];
+            self.transform(Direction::Input, (cells, places), (SIDE, held), (parts.cells, to));
         }
     }
 
@@ -183,30 +170,34 @@ impl Task<'_> {
     fn transform_grads<T: Element>(
         &self,
         cells: &Cells<'_, '_, T>,
-        columns: usize,
         (places, first): (&[usize], usize),
         parts: &mut Parts<'_, T>,
     ) {
-        let layout = self.layout;
-        for channel in self.outs.clone().step_by(SIDE) {
-            cells.turn(channel..self.outs.end.min(channel + SIDE), parts.edges, parts.cells);
-            let out = channel - self.outs.start;
-            for out in (out..self.tiles.padded.min(out + SIDE)).step_by(self.tiles.most.min(SIDE)) {
-                let tile = out / self.tiles.most * self.tiles.most;
+        let Tiles { most, padded } = self.tiles;
+        for (start, channels) in sides(&self.outs) {
+            cells.turn(channels, parts.edges, parts.cells);
+            for out in (start..padded.min(start + SIDE)).step_by(most.min(SIDE)) {
+                let tile = out / most * most;
                 let lanes = self.tiles.lanes(tile);
-                arch().dispatch(Transform {
-                    tile: layout.tile,
-                    direction: Direction::Grad,
-                    channels: lanes.min(SIDE),
-                    places,
-                    cell_steps: [columns * SIDE, SIDE],
-                    tile_step: lanes,
-                    value_step: layout.value_steps[1],
-                    from: &parts.cells[out - (channel - self.outs.start)..],
-                    to: &mut parts.grads[tile * layout.tiles + first * lanes + out - tile..],
-                });
+                let to = &mut parts.grads[tile * self.layout.tiles + first * lanes + out - tile..];
+                let from = &parts.cells[out - start..];
+                self.transform(Direction::Grad, (cells, places), (lanes.min(SIDE), lanes), (from, to));
             }
         }
+    }
+
+    /// From turned cells to the values of so many channels, `tile_step` elements from one tile to the next.
+    fn transform<T: Element>(
+        &self,
+        direction: Direction,
+        (cells, places): (&Cells<'_, '_, T>, &[usize]),
+        (channels, tile_step): (usize, usize),
+        (from, to): (&[T], &mut [T]),
+    ) {
+        let [inputs, grads, _] = self.layout.value_steps;
+        let value_step = if direction == Direction::Input { inputs } else { grads };
+        let (tile, cell_steps) = (self.layout.tile, cells.steps());
+        arch().dispatch(Transform { tile, direction, channels, places, cell_steps, tile_step, value_step, from, to });
     }
 
     /// Adds the products of so many tiles to `parts.sums`.

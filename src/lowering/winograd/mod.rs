@@ -177,11 +177,12 @@ impl<T: Element> Task<'_, '_, T> {
         }
         for part in Part::all(self.lines.clone(), self.rows.clone(), layout.counts[2], layout.block) {
             let places = TilePlaces::of(part.places(layout.plane, layout.tile));
-            let cells = Cells::of_input((g, layout.tile), image, (self.depth, &part), &layout.places);
+            let area = part.read_area(layout.tile);
+            let cells = Cells::new((g, layout.tile), image, (self.depth, &part, area), &layout.places);
             parts.cells[..cells.len()].fill(T::zero());
             for first in (0..ins).step_by(layout.pass) {
                 let inputs = first..(first + layout.pass).min(ins);
-                self.transform_inputs(&cells, &part, (&places, inputs.clone()), &mut parts);
+                self.transform_inputs(&cells, (&places, inputs.clone()), &mut parts);
                 self.multiply(&part, (&places, inputs), &mut parts);
             }
         }
@@ -191,11 +192,10 @@ impl<T: Element> Task<'_, '_, T> {
     fn transform_inputs(
         &self,
         cells: &Cells<'_, '_, T>,
-        part: &Part,
         (places, inputs): (&TilePlaces, Range<usize>),
         parts: &mut Parts<'_, T>,
     ) {
-        let (layout, columns) = (self.layout, part.reads(self.layout.tile)[1]);
+        let layout = self.layout;
         for first in inputs.clone().step_by(SIDE) {
             cells.turn(first..(first + SIDE).min(inputs.end), parts.edges, parts.cells);
             arch().dispatch(Transform {
@@ -203,7 +203,7 @@ impl<T: Element> Task<'_, '_, T> {
                 direction: Direction::Input,
                 channels: SIDE,
                 places: places.inputs(),
-                cell_steps: [columns * SIDE, SIDE],
+                cell_steps: cells.steps(),
                 tile_step: layout.held,
                 value_step: layout.value_step,
                 from: parts.cells,

@@ -14,6 +14,13 @@ pub(super) struct Part {
     pub columns: Range<usize>,
 }
 
+/// Rows and columns of cells of each line of a part.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Area {
+    pub first: [usize; 2],
+    pub count: [usize; 2],
+}
+
 /// How many lines, rows and columns of tiles a block has at the most, so that there are at most `most` tiles in it; blocks of
 /// about the same size cover `counts` of them.
 pub(super) fn block(counts: [usize; 3], most: usize) -> [usize; 3] {
@@ -81,9 +88,10 @@ impl Part {
         [0, 1].map(|axis| (tiles[axis] - 1) * tile.steps()[axis] + tile.sides()[axis])
     }
 
-    /// The first of these in the padded line.
-    pub fn first_read(&self, tile: Tile) -> [usize; 2] {
-        [self.rows.start * tile.steps()[0], self.columns.start * tile.steps()[1]]
+    /// Where these lie in the padded line.
+    pub fn read_area(&self, tile: Tile) -> Area {
+        let [rows, columns] = tile.steps();
+        Area { first: [self.rows.start * rows, self.columns.start * columns], count: self.reads(tile) }
     }
 
     /// Rows and columns of the outputs of one of its lines, with those beyond the plane.
@@ -92,10 +100,10 @@ impl Part {
         [self.rows.len() * rows, self.columns.len() * columns]
     }
 
-    /// The first of these in the line.
-    pub fn first_output(&self, tile: Tile) -> [usize; 2] {
+    /// Where these lie in the line.
+    pub fn output_area(&self, tile: Tile) -> Area {
         let [rows, columns] = tile.outputs();
-        [self.rows.start * rows, self.columns.start * columns]
+        Area { first: [self.rows.start * rows, self.columns.start * columns], count: self.outputs(tile) }
     }
 
     /// Columns of outputs that are in the plane.
