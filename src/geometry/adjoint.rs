@@ -42,6 +42,27 @@ impl ConvGeometry {
         is_dense.then(|| self.phase([0; 3])).flatten()
     }
 
+    /// The arrays of the input gradient of 3×3 windows that move by two, within a border of one cell, as those of a
+    /// convolution, with channels swapped and taps reversed. Its axes have an output for each cell of the input, twice as
+    /// many as windows: of even number, they meet the middle one of the taps, of odd number the others.
+    pub(crate) fn doubled(&self) -> Option<Phase> {
+        let [depth, height, width] = &self.axes;
+        let is_halving = |axis: &Axis| [axis.kernel, axis.stride, axis.dilation, axis.pad_before] == [3, 2, 1, 1];
+        let is_possible =
+            depth.is_pointwise() && is_halving(height) && is_halving(width) && self.pad_mode == PadMode::Zeros;
+        let dense = |axis: &Axis| Axis { input: axis.output, kernel: 3, output: axis.input, ..Axis::UNIT };
+        let taps = |last: usize| AxisTaps { last, step: 1, count: last + 1 };
+        is_possible.then(|| Phase {
+            geometry: Self {
+                in_channels: self.out_channels,
+                out_channels: self.in_channels,
+                axes: [*depth, dense(height), dense(width)],
+                ..self.clone()
+            },
+            taps: [taps(0), taps(2), taps(2)],
+        })
+    }
+
     /// On each axis, the phases that have a cell.
     pub(crate) fn phase_counts(&self) -> [usize; 3] {
         self.axes.map(|axis| axis.stride.min(axis.input.max(1)))

@@ -28,7 +28,8 @@ pub enum Algorithm {
     Depthwise,
     /// 3×3 kernels of stride 1 by Winograd's F(2×2, 3×3): 2.25 times fewer products, other sums. Kernels of 3 in one
     /// dimension and 1×3 kernels by F(2, 3), 1.5 times fewer, whatever the dilation; 5×5 kernels by F(2×2, 5×5), 2.8
-    /// times fewer, but not their weight gradients; and 3×3 kernels of stride 2, but not their input gradients, 1.4 times fewer.
+    /// times fewer, but not their weight gradients; and 3×3 kernels of stride 2, 1.4 times fewer, their input gradients only
+    /// with one row and one column of padding before the input.
     WinogradF2,
     /// The same by F(4×4, 3×3), 4 times fewer products, and F(4, 3), 2 times fewer; with stride 2 1.8 times fewer. Not for
     /// 5×5 kernels.

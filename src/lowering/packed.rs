@@ -3,9 +3,10 @@
 use ndarray::{ArrayView2, ArrayView5, ArrayViewMut3};
 
 use super::lanes::Vector;
-use super::{Algorithm, Epilogue, Pass, Tile, depthwise, fused, strassen, winograd};
+use super::winograd::{self, Scheme, Tile};
+use super::{Algorithm, Epilogue, Pass, depthwise, fused, strassen};
 use crate::element::Element;
-use crate::geometry::ConvGeometry;
+use crate::geometry::{ConvGeometry, Phase};
 
 /// A forward convolution on the microkernel. An input gradient is one, too: that of the adjoint geometry.
 #[derive(Debug, Clone)]
@@ -38,6 +39,11 @@ impl Packed {
         workspace_bytes: usize,
     ) -> Option<Self> {
         let vector = Vector::of::<T>();
+        if let Some(scheme) = algorithm.scheme() {
+            let (geometry, tile) = winograd_geometry(geometry, pass, scheme)?;
+            let layout = Layout::Winograd(winograd::Layout::new(&geometry, tile, vector, workspace_bytes));
+            return Some(Self { geometry, layout });
+        }
         let Some(packed) = packed_geometry(geometry, pass, algorithm) else {
             let layout = match (pass, algorithm) {
                 (Pass::InputGrad, Algorithm::Fused) => {
@@ -51,8 +57,8 @@ impl Packed {
             return Some(Self { geometry: geometry.clone(), layout });
         };
         let geometry = packed;
-        let layout = match algorithm.scheme() {
-            None if algorithm == Algorithm::Depthwise => {
+        let layout = match algorithm {
+            Algorithm::Depthwise => {
                 if let Some(rows) = depthwise::Rows::new(&geometry, vector.size, workspace_bytes) {
                     Layout::Rows(rows)
                 } else if let Some(channels) = depthwise::Channels::forward(&geometry, vector.size, workspace_bytes) {
@@ -61,11 +67,8 @@ impl Packed {
                     Layout::Depthwise(depthwise::Layout::new(&geometry, vector.size, workspace_bytes))
                 }
             }
-            None if algorithm == Algorithm::Strassen => {
-                Layout::Strassen(strassen::Layout::new(&geometry, vector, workspace_bytes))
-            }
-            None => Layout::Fused(fused::Layout::new(&geometry, vector, workspace_bytes)),
-            Some(scheme) => Layout::Winograd(winograd::Layout::new(&geometry, scheme, vector, workspace_bytes)?),
+            Algorithm::Strassen => Layout::Strassen(strassen::Layout::new(&geometry, vector, workspace_bytes)),
+            _ => Layout::Fused(fused::Layout::new(&geometry, vector, workspace_bytes)),
         };
         Some(Self { geometry, layout })
     }
@@ -85,8 +88,10 @@ impl Packed {
 
     /// Packs the kernels `[OC, C/g · taps]` of a job over `geometry`.
     pub fn weights<T: Element>(&self, kernels: ArrayView2<'_, T>, geometry: &ConvGeometry, pass: Pass) -> Vec<T> {
-        let phase = if pass == Pass::InputGrad { geometry.adjoint() } else { None };
-        let adjoint = phase.map(|phase| fused::phase_kernels(kernels, geometry, &phase));
+        let adjoint = (pass == Pass::InputGrad)
+            .then(|| self.adjoint(geometry))
+            .flatten()
+            .map(|phase| fused::phase_kernels(kernels, geometry, &phase));
         let kernels = adjoint.as_ref().map_or(kernels, |adjoint| adjoint.view());
         match &self.layout {
             Layout::Fused(layout) => fused::pack_weights(kernels, geometry.groups, layout),
@@ -95,6 +100,14 @@ impl Packed {
             Layout::Channels(channels) => channels.pack_weights(kernels, geometry),
             Layout::Winograd(layout) => winograd::pack_weights(kernels, geometry.groups, layout),
             Layout::Phases(phases) => phases.pack_weights(kernels, geometry),
+        }
+    }
+
+    /// What computes all of the input gradient of `geometry` at once.
+    fn adjoint(&self, geometry: &ConvGeometry) -> Option<Phase> {
+        match self.layout {
+            Layout::Winograd(_) => geometry.adjoint().or_else(|| geometry.doubled()),
+            _ => geometry.adjoint(),
         }
     }
 
@@ -117,6 +130,20 @@ impl Packed {
             Layout::Phases(phases) => phases.run(weights, input, (epilogue, geometry.groups), target),
         }
     }
+}
+
+/// The convolution, or the arrays of one, that Winograd's tiles compute for a pass, and those tiles.
+pub(crate) fn winograd_geometry(geometry: &ConvGeometry, pass: Pass, scheme: Scheme) -> Option<(ConvGeometry, Tile)> {
+    let convolution = match pass {
+        Pass::Forward => geometry.clone(),
+        Pass::InputGrad => match geometry.adjoint() {
+            Some(phase) => phase.geometry,
+            None => return geometry.doubled().map(|phase| (phase.geometry, Tile::doubling(scheme))),
+        },
+        Pass::WeightGrad => return None,
+    };
+    let tile = Tile::of(&convolution, scheme)?;
+    Some((convolution, tile))
 }
 
 /// The convolution that `algorithm` runs for a pass, if it packs for the microkernel and there is one.

@@ -1,11 +1,12 @@
 //! Which algorithm, and why: a function of shapes, options and the width of the registers alone.
 
-use super::cost::{cost, grad_cost};
+use super::cost::{cost, grad_cost, strided_grad_cost};
 use crate::error::{Error, Result};
 use crate::gemm::Backend;
 use crate::geometry::ConvGeometry;
 use crate::lowering::{
     Algorithm, Pass, Tile, has_depthwise_grad, has_depthwise_input_grad, has_fused_grad, has_phases, packed_geometry,
+    winograd_geometry,
 };
 use crate::options::Numerics;
 
@@ -85,7 +86,7 @@ pub(crate) fn choose(geometry: &ConvGeometry, request: Request) -> Result<Choice
             return Err(Error::Unsupported { algorithm: asked.name(), reason });
         }
         Algorithm::WinogradF2 | Algorithm::WinogradF4 if !has_winograd(g, pass, asked) => {
-            let reason = "it computes, with stride 1, 3×3 kernels without dilation, 5×5 kernels by F(2×2) alone, but not their weight gradients, and 1×3 kernels whose dilation is no larger than a row of outputs; and 3×3 kernels of stride 2, but not their input gradients";
+            let reason = "it computes, with stride 1, 3×3 kernels without dilation, 5×5 kernels by F(2×2) alone, but not their weight gradients, and 1×3 kernels whose dilation is no larger than a row of outputs; and 3×3 kernels of stride 2, but their input gradients only with one row and one column of padding before the input";
             return Err(Error::Unsupported { algorithm: asked.name(), reason });
         }
         _ => return Ok(Choice { algorithm: asked, reason: "asked for by name" }),
@@ -107,7 +108,7 @@ pub(crate) fn choose(geometry: &ConvGeometry, request: Request) -> Result<Choice
         && has_phases(g)
         && (g.group_in_channels() > FEW_CHANNELS || products_of_phase(g) >= FEW_PRODUCTS)
     {
-        (Algorithm::Fused, "each phase of the input's cells is a convolution of stride 1, straight from the image")
+        cheapest_strided(g, request)
     } else if pass == Pass::WeightGrad
         && backend == Backend::Auto
         && has_fused_grad(g)
@@ -138,7 +139,9 @@ fn products_of_phase(g: &ConvGeometry) -> usize {
 fn has_winograd(g: &ConvGeometry, pass: Pass, algorithm: Algorithm) -> bool {
     match pass {
         Pass::WeightGrad => algorithm.scheme().is_some_and(|scheme| Tile::of_grad(g, scheme).is_some()),
-        Pass::Forward | Pass::InputGrad => packed_geometry(g, pass, algorithm).is_some(),
+        Pass::Forward | Pass::InputGrad => {
+            algorithm.scheme().is_some_and(|scheme| winograd_geometry(g, pass, scheme).is_some())
+        }
     }
 }
 
@@ -166,10 +169,27 @@ fn cheapest(geometry: &ConvGeometry, request: Request) -> (Algorithm, &'static s
 /// The cheapest algorithm on the microkernel for the weight gradient of `geometry`.
 fn cheapest_grad(geometry: &ConvGeometry, request: Request) -> (Algorithm, &'static str) {
     let reason = "for all tiles of all images fewer products, which outweigh the transforms";
-    let fused = (Algorithm::Fused, "the microkernel reads the patch matrix straight from the image");
-    let others = [(Algorithm::WinogradF2, reason), (Algorithm::WinogradF4, reason)];
+    let fused = "the microkernel reads the patch matrix straight from the image";
+    fused_or_winograd(request, [fused, reason], |algorithm| grad_cost(geometry, algorithm, request.size))
+}
+
+/// The cheapest algorithm on the microkernel for the input gradient of `geometry` with a stride.
+fn cheapest_strided(geometry: &ConvGeometry, request: Request) -> (Algorithm, &'static str) {
+    let reason = "1.4 (of F(2×2)) or 1.8 times fewer products for all phases of the input's cells together";
+    let fused = "each phase of the input's cells is a convolution of stride 1, straight from the image";
+    fused_or_winograd(request, [fused, reason], |algorithm| strided_grad_cost(geometry, algorithm, request.size))
+}
+
+/// The cheaper of the two, each with its reason.
+fn fused_or_winograd(
+    request: Request,
+    [fused, winograd]: [&'static str; 2],
+    cost: impl Fn(Algorithm) -> f64,
+) -> (Algorithm, &'static str) {
+    let fused = (Algorithm::Fused, fused);
+    let others = [Algorithm::WinogradF2, Algorithm::WinogradF4].map(|algorithm| (algorithm, winograd));
     let allowed = others.into_iter().filter(|_| request.numerics == Numerics::Fast);
-    let costs = allowed.chain([fused]).map(|choice| (grad_cost(geometry, choice.0, request.size), choice));
+    let costs = allowed.chain([fused]).map(|choice| (cost(choice.0), choice));
     costs.min_by(|a, b| a.0.total_cmp(&b.0)).map_or(fused, |(_, choice)| choice)
 }
 
@@ -239,6 +259,22 @@ mod tests {
         assert_eq!(grad(8, [3, 64], 224, same), Algorithm::Fused);
         assert_eq!(grad(8, [128, 128], 56, same.stride([2, 2])), Algorithm::Fused);
         assert_eq!(grad(8, [64, 64], 56, same.numerics(Numerics::Strict)), Algorithm::Fused);
+    }
+
+    #[test]
+    fn input_gradients_by_two_are_taken_by_all_phases_together_where_it_pays() {
+        let chosen = |[outs, ins, side]: [usize; 3], options: ConvOptions<2>| {
+            let geometry = options.stride([2, 2]).geometry(&[8, ins, side, side], &[outs, ins, 3, 3]).unwrap();
+            let ConvOptions { algorithm, backend, numerics, .. } = options;
+            let request = Request { pass: Pass::InputGrad, algorithm, backend, numerics, size: 4, register: 64 };
+            choose(&geometry, request).unwrap().algorithm
+        };
+        let border = |pad: usize| ConvOptions::new().padding(crate::Padding::symmetric([pad, pad]));
+        assert_eq!(chosen([128, 128, 56], border(1)), Algorithm::WinogradF4);
+        assert_eq!(chosen([256, 256, 28], border(1)), Algorithm::WinogradF2);
+        assert_eq!(chosen([128, 128, 56], border(1).numerics(Numerics::Strict)), Algorithm::Fused);
+        assert_eq!(chosen([128, 128, 56], border(0)), Algorithm::Fused);
+        assert_eq!(chosen([32, 3, 224], border(1)), Algorithm::Im2colTiled);
     }
 
     #[test]

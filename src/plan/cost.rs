@@ -4,7 +4,7 @@
 //! 50 multiply-adds a nanosecond; `docs/performance.md` has the figures.
 
 use crate::geometry::ConvGeometry;
-use crate::lowering::{Algorithm, STRASSEN_BLOCK_BYTES, Tile, is_winograd_folded};
+use crate::lowering::{Algorithm, Pass, STRASSEN_BLOCK_BYTES, Tile, is_winograd_folded, winograd_geometry};
 
 /// Share of its time that `Fused` spends in the microkernel.
 const FUSED_SHARE: f64 = 0.85;
@@ -74,10 +74,21 @@ fn whole(channels: usize) -> f64 {
     channels.next_multiple_of(VALUE_CHANNELS) as f64
 }
 
+/// The cost of the input gradient of `geometry` with a stride.
+pub(super) fn strided_grad_cost(geometry: &ConvGeometry, algorithm: Algorithm, size: usize) -> f64 {
+    let cost = match algorithm.scheme() {
+        Some(scheme) => {
+            winograd_geometry(geometry, Pass::InputGrad, scheme).map(|(g, tile)| tiles_cost(&g, tile, size))
+        }
+        None => geometry.phases().map(|phases| phases.iter().map(|phase| cost(&phase.geometry, algorithm, size)).sum()),
+    };
+    cost.unwrap_or(f64::INFINITY)
+}
+
 /// The cost of the forward pass of `geometry` (which may be another's adjoint) for elements of `size` bytes.
 pub(super) fn cost(geometry: &ConvGeometry, algorithm: Algorithm, size: usize) -> f64 {
     let g = geometry;
-    let (ins, outs) = (g.group_in_channels() as f64, g.group_out_channels() as f64);
+    let outs = g.group_out_channels() as f64;
     let images = g.batch as f64 * g.groups as f64;
     match algorithm.scheme() {
         None => {
@@ -92,21 +103,25 @@ pub(super) fn cost(geometry: &ConvGeometry, algorithm: Algorithm, size: usize) -
             };
             images * (outputs * rows * products / FUSED_SHARE + outputs * FUSED_OUTPUT + others)
         }
-        Some(scheme) => {
-            let Some(tile) = Tile::of(g, scheme) else { return f64::INFINITY };
-            let values = tile.products() as f64;
-            let tiles = g.axes[0].output as f64 * tile.counts(g).iter().product::<usize>() as f64;
-            let [whole_ins, whole_outs] = [whole(g.group_in_channels()), whole(g.group_out_channels())];
-            let products = values * ins * whole_outs * tiles / WINOGRAD_SHARE;
-            let transforms = values * (whole_ins + whole_outs) * tiles * VALUE;
-            let block = (BLOCK_BYTES / (values * (whole_ins + BLOCK_CHANNELS) * size as f64)).clamp(1.0, BLOCK_TILES);
-            let bytes = values * ins * outs * size as f64;
-            let byte = if bytes > FAR_WEIGHT_BYTES { FAR_WEIGHT_BYTE } else { WEIGHT_BYTE };
-            let reads = match is_winograd_folded(g, tile) {
-                true => g.groups as f64 * (g.batch as f64 * tiles / block).ceil(),
-                false => images * (tiles / block).ceil(),
-            };
-            images * (products + transforms) + bytes * byte * reads
-        }
+        Some(scheme) => Tile::of(g, scheme).map_or(f64::INFINITY, |tile| tiles_cost(g, tile, size)),
     }
+}
+
+/// The cost of what Winograd's tiles compute of `geometry`.
+fn tiles_cost(g: &ConvGeometry, tile: Tile, size: usize) -> f64 {
+    let images = g.batch as f64 * g.groups as f64;
+    let (ins, outs) = (g.group_in_channels() as f64, g.group_out_channels() as f64);
+    let values = tile.products() as f64;
+    let tiles = g.axes[0].output as f64 * tile.counts(g).iter().product::<usize>() as f64;
+    let [whole_ins, whole_outs] = [whole(g.group_in_channels()), whole(g.group_out_channels())];
+    let products = values * ins * whole_outs * tiles / WINOGRAD_SHARE;
+    let transforms = values * (whole_ins + whole_outs) * tiles * VALUE;
+    let block = (BLOCK_BYTES / (values * (whole_ins + BLOCK_CHANNELS) * size as f64)).clamp(1.0, BLOCK_TILES);
+    let bytes = values * ins * outs * size as f64;
+    let byte = if bytes > FAR_WEIGHT_BYTES { FAR_WEIGHT_BYTE } else { WEIGHT_BYTE };
+    let reads = match is_winograd_folded(g, tile) {
+        true => g.groups as f64 * (g.batch as f64 * tiles / block).ceil(),
+        false => images * (tiles / block).ceil(),
+    };
+    images * (products + transforms) + bytes * byte * reads
 }

@@ -7,7 +7,7 @@
 //! The constants were fitted to all layers of the suites at batch 1 on one core with AVX-512, where the microkernel
 //! does 57 multiply-adds a nanosecond; `docs/performance.md` has the errors.
 
-use super::cost::{cost, grad_cost};
+use super::cost::{cost, grad_cost, strided_grad_cost};
 use crate::element::Element;
 use crate::gemm::Kernel;
 use crate::geometry::ConvGeometry;
@@ -34,6 +34,11 @@ fn multiply_adds(geometry: &ConvGeometry, pass: Pass, algorithm: Algorithm, size
         Algorithm::Im2colTiled => dense(g, Dense { gathered: IM2COL.gathered * times_gathered(g, pass), ..TILED }),
         Algorithm::Fused | Algorithm::WinogradF2 | Algorithm::WinogradF4 if pass == Pass::WeightGrad => {
             grad_cost(g, algorithm, size) + thin(g, algorithm)
+        }
+        Algorithm::Fused | Algorithm::WinogradF2 | Algorithm::WinogradF4
+            if pass == Pass::InputGrad && packed.is_none() =>
+        {
+            strided_grad_cost(g, algorithm, size) + thin(g, algorithm)
         }
         Algorithm::Fused if g.is_pointwise() => dense(g, FUSED_POINTWISE),
         Algorithm::Fused | Algorithm::Strassen | Algorithm::WinogradF2 | Algorithm::WinogradF4 | Algorithm::Auto => {

@@ -142,13 +142,13 @@ pub fn can(algorithm: Algorithm, operation: Operation, case: &Case) -> bool {
         }
         Algorithm::WinogradF2 | Algorithm::WinogradF4 => {
             let [depth, height, width] = &definition.lines;
-            // Of input gradients, those of stride 1.
-            let stride = if is_adjoint(operation, case) { 1 } else { 2 };
+            // Input gradients of stride 2 are those of windows that begin in a border of one cell.
+            let is_doubled = |line: &Line| !is_adjoint(operation, case) || line.before == 1;
             let steps = |line: &Line| (line.kernel, line.stride);
             let is_three = |line: &Line| steps(line) == (3, 1) && line.output > 0;
             let is_plane = steps(height) == steps(width)
                 && (is_three(width)
-                    || steps(width) == (3, stride)
+                    || steps(width) == (3, 2) && is_doubled(height) && is_doubled(width)
                     || steps(width) == (5, 1)
                         && algorithm == Algorithm::WinogradF2
                         && operation != Operation::WeightGrad)

@@ -59,6 +59,9 @@ fn convolutions() -> Vec<Case> {
             .stride(&[2, 2])
             .sides(&[(1, 1), (0, 2)])
             .bias(),
+        conv("three taps by two, windows behind the input", [1, 5, 19, 8], [6, 5, 3, 3])
+            .stride(&[2, 2])
+            .sides(&[(1, 6), (1, 0)]),
         conv("three taps by two, one output", [1, 3, 3, 4], [5, 3, 3, 3]).stride(&[2, 2]),
         conv("five taps", [2, 17, 9, 12], [18, 17, 5, 5]).sides(&[(2, 1), (0, 3)]).bias(),
         conv("five taps, groups", [1, 6, 7, 5], [8, 3, 5, 5]).groups(2).pad(&[2, 2]),
@@ -239,6 +242,12 @@ fn transposed() -> Vec<Case> {
             .pad(&[1, 1])
             .output_padding(&[1, 0])
             .bias(),
+        transpose("transposed by two, several tiles", [1, 17, 10, 11], [17, 18, 3, 3])
+            .stride(&[2, 2])
+            .pad(&[1, 1])
+            .output_padding(&[0, 1])
+            .bias(),
+        transpose("transposed by two, groups", [3, 6, 5, 3], [6, 4, 3, 3]).groups(2).stride(&[2, 2]).pad(&[1, 1]),
         transpose("transposed, output padding at stride 1", [1, 2, 4, 3], [2, 2, 3, 2])
             .dilation(&[2, 3])
             .pad(&[1, 0])

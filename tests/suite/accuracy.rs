@@ -58,6 +58,8 @@ fn cases() -> Vec<Case> {
         Case::new("wide", &[1, 3, 40, 40], &[8, 3, 7, 7]).stride(&[2, 2]).pad(&[3, 3]),
         Case::new("deep, by two", &[1, 512, 9, 9], &[8, 512, 3, 3]).stride(&[2, 2]).pad(&[1, 1]),
         Case::new("64 channels, by two", &[1, 64, 28, 28], &[16, 64, 3, 3]).stride(&[2, 2]).pad(&[1, 1]),
+        Case::new("64 outputs, by two", &[1, 16, 28, 28], &[64, 16, 3, 3]).stride(&[2, 2]).pad(&[1, 1]),
+        Case::new("256 outputs, by two", &[1, 8, 9, 9], &[256, 8, 3, 3]).stride(&[2, 2]).pad(&[1, 1]),
         Case::new("five taps", &[1, 64, 14, 14], &[16, 64, 5, 5]).pad(&[2, 2]),
         Case::new("deep, five taps", &[1, 256, 6, 6], &[8, 256, 5, 5]).pad(&[2, 2]),
         Case::new("pointwise", &[1, 1024, 6, 6], &[8, 1024, 1, 1]),

@@ -14,7 +14,7 @@ use pulp::{Simd, WithSimd};
 use crate::element::Element;
 use crate::geometry::{Axis, ConvGeometry};
 use crate::lowering::runs::copy_short;
-use crate::simd::{MOST_LANES, arch, narrow_arch};
+use crate::simd::{MOST_LANES, arch, ask_for_line, narrow_arch};
 
 /// Cells that are read at once, from the first of a window on, at most.
 pub(super) const MOST_READ: usize = 2 * MOST_LANES + 7;
@@ -46,6 +46,8 @@ pub(super) struct Planes<'a, T> {
     pub pitch: usize,
     /// The rows and columns that are in the slice. All others are zeros.
     pub inside: [Inside; 2],
+    /// Whether they are far: those of the next channel are asked for while one is computed, and its outputs.
+    pub is_far: bool,
 }
 
 /// Cells of an axis from `start` on, to before `end`.
@@ -86,33 +88,41 @@ impl<T: Element> WithSimd for Square<'_, T> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         match (self.side, self.stride) {
-            (3, 1) => self.columns::<S, 3, 1>(simd),
-            (3, _) => self.columns::<S, 3, 2>(simd),
-            (5, 1) => self.columns::<S, 5, 1>(simd),
-            (5, _) => self.columns::<S, 5, 2>(simd),
-            (_, 1) => self.columns::<S, 7, 1>(simd),
-            (_, _) => self.columns::<S, 7, 2>(simd),
+            (3, 1) => self.all::<S, 3, 1>(simd),
+            (3, _) => self.all::<S, 3, 2>(simd),
+            (5, 1) => self.all::<S, 5, 1>(simd),
+            (5, _) => self.all::<S, 5, 2>(simd),
+            (_, 1) => self.all::<S, 7, 1>(simd),
+            (_, _) => self.all::<S, 7, 2>(simd),
         }
     }
 }
 
 impl<T: Element> Square<'_, T> {
+    #[inline(always)]
+    fn all<S: Simd, const K: usize, const STRIDE: usize>(self, simd: S) {
+        match self.planes.is_far {
+            true => self.columns::<S, K, STRIDE, true>(simd),
+            false => self.columns::<S, K, STRIDE, false>(simd),
+        }
+    }
+
     /// All columns, two registers of them side by side, since each addition to one sum waits for the last. The last
     /// register begins so early that its outputs end with the row; if the row is shorter than a register, what is
     /// written beyond it belongs to the next row or channel, which is written later.
     #[inline(always)]
-    fn columns<S: Simd, const K: usize, const STRIDE: usize>(mut self, simd: S) {
+    fn columns<S: Simd, const K: usize, const STRIDE: usize, const IS_FAR: bool>(mut self, simd: S) {
         let lanes = T::lanes::<S>();
         let last = self.width.saturating_sub(lanes);
         let mut column = 0;
         while column < self.width {
             let columns = [column.min(last), (column + lanes).min(last)];
             if columns[0] == columns[1] {
-                self.strip::<S, K, STRIDE, 1, true>(simd, [columns[0]]);
+                self.strip::<S, K, STRIDE, 1, true, IS_FAR>(simd, [columns[0]]);
             } else if self.is_inside::<S, K, STRIDE>(columns) {
-                self.strip::<S, K, STRIDE, 2, false>(simd, columns);
+                self.strip::<S, K, STRIDE, 2, false, IS_FAR>(simd, columns);
             } else {
-                self.strip::<S, K, STRIDE, 2, true>(simd, columns);
+                self.strip::<S, K, STRIDE, 2, true, IS_FAR>(simd, columns);
             }
             column += 2 * lanes;
         }
@@ -127,7 +137,14 @@ impl<T: Element> Square<'_, T> {
 
     /// The registers that begin with the given columns, of all channels.
     #[inline(always)]
-    fn strip<S: Simd, const K: usize, const STRIDE: usize, const BLOCKS: usize, const IS_EDGE: bool>(
+    fn strip<
+        S: Simd,
+        const K: usize,
+        const STRIDE: usize,
+        const BLOCKS: usize,
+        const IS_EDGE: bool,
+        const IS_FAR: bool,
+    >(
         &mut self,
         simd: S,
         columns: [usize; BLOCKS],
@@ -142,10 +159,11 @@ impl<T: Element> Square<'_, T> {
                 planes: self.planes,
                 origin: self.planes.origin.wrapping_add(channel / self.outs * self.planes.channel_len),
                 columns,
+                output_len: self.output_len,
                 weights: kernel::<S, T, K>(simd, &self.weights[channel * K * K..]),
                 masks,
             };
-            strip.compute::<STRIDE, IS_EDGE>(
+            strip.compute::<STRIDE, IS_EDGE, IS_FAR>(
                 simd,
                 (self.row..self.row + self.rows, self.width),
                 &mut self.output[start..end],
@@ -191,6 +209,8 @@ struct Strip<'a, T: Element, S: Simd, const K: usize, const BLOCKS: usize> {
     /// That of this channel.
     origin: usize,
     columns: [usize; BLOCKS],
+    /// Outputs from this channel to the next.
+    output_len: usize,
     weights: [[T::Vector<S>; K]; K],
     masks: [[T::Mask<S>; K]; BLOCKS],
 }
@@ -198,7 +218,7 @@ struct Strip<'a, T: Element, S: Simd, const K: usize, const BLOCKS: usize> {
 impl<T: Element, S: Simd, const K: usize, const BLOCKS: usize> Strip<'_, T, S, K, BLOCKS> {
     /// A row of cells is read once, and added to the sums of all rows of outputs that it belongs to.
     #[inline(always)]
-    fn compute<const STRIDE: usize, const IS_EDGE: bool>(
+    fn compute<const STRIDE: usize, const IS_EDGE: bool, const IS_FAR: bool>(
         &self,
         simd: S,
         (rows, width): (Range<usize>, usize),
@@ -214,6 +234,9 @@ impl<T: Element, S: Simd, const K: usize, const BLOCKS: usize> Strip<'_, T, S, K
             if STRIDE > 1 {
                 self.add::<STRIDE, 1, IS_EDGE>(simd, line + 1, &mut sums);
             }
+            if IS_FAR {
+                self.ask::<STRIDE>(line, output.as_ptr().wrapping_add(row * width));
+            }
             if row + 1 >= active {
                 let output = &mut output[(row + 1 - active) * width..];
                 for block in 0..BLOCKS {
@@ -224,6 +247,22 @@ impl<T: Element, S: Simd, const K: usize, const BLOCKS: usize> Strip<'_, T, S, K
                 sums[i] = sums[i - 1];
             }
             sums[0] = zero;
+        }
+    }
+
+    /// Asks for the next channel's cells of the rows of a step, and for a row of its outputs.
+    #[inline(always)]
+    fn ask<const STRIDE: usize>(&self, row: usize, output: *const T) {
+        let Planes { cells, pitch, channel_len, .. } = self.planes;
+        for block in 0..BLOCKS {
+            let column = self.columns[block];
+            for step in 0..STRIDE {
+                let start = self.origin.wrapping_add((row + step) * pitch + channel_len + column * STRIDE);
+                for part in 0..STRIDE {
+                    ask_for_line::<T, true>(cells.as_ptr().wrapping_add(start.wrapping_add(part * T::lanes::<S>())));
+                }
+            }
+            ask_for_line::<T, true>(output.wrapping_add(self.output_len + column));
         }
     }
 
@@ -310,6 +349,7 @@ mod tests {
                 channel_len,
                 pitch: input,
                 inside: [height, input].map(|n| Inside { start: pad, end: pad + n }),
+                is_far: first > 0,
             },
             side,
             stride,

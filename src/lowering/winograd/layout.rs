@@ -2,7 +2,7 @@
 
 use super::cells::places;
 use super::part::{Part, Plane, block};
-use super::scheme::{Axes, Scheme, Tile};
+use super::scheme::{Axes, Tile};
 use crate::geometry::ConvGeometry;
 use crate::lowering::fold::folded;
 use crate::lowering::lanes::Vector;
@@ -54,10 +54,9 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// The largest blocks of tiles whose scratch memory is within `workspace_bytes`: the weights are read once
-    /// for each. `None` if the scheme does not compute the geometry.
-    pub fn new(geometry: &ConvGeometry, scheme: Scheme, vector: Vector, workspace_bytes: usize) -> Option<Self> {
-        let tile = Tile::of(geometry, scheme)?;
+    /// The largest blocks of tiles, which compute the geometry, whose scratch memory is within `workspace_bytes`: the weights
+    /// are read once for each.
+    pub fn new(geometry: &ConvGeometry, tile: Tile, vector: Vector, workspace_bytes: usize) -> Self {
         let folded = folded(geometry).filter(|_| is_folded(geometry, tile));
         let mut counts = tile.counts(geometry);
         let mut planes = geometry.batch * geometry.axes[0].output;
@@ -69,7 +68,7 @@ impl Layout {
         loop {
             let layout = Self::within((geometry, planes), (tile, counts), vector, (most, pass));
             if layout.slot_len().saturating_mul(vector.size) <= workspace_bytes || most == 1 {
-                return Some(Self { folded, ..layout });
+                return Self { folded, ..layout };
             }
             most -= most.div_ceil(8);
         }
@@ -179,13 +178,13 @@ mod tests {
     #[test]
     fn many_tiles_have_a_layout_in_the_smallest_workspace() {
         let geometry = ConvOptions::<2>::new().geometry(&[1, 1, 70, 70], &[1, 1, 3, 3]).unwrap();
-        assert_eq!(Layout::new(&geometry, Scheme::F4, VECTOR, 1).unwrap().block, [1, 1, 1]);
+        assert_eq!(Layout::new(&geometry, Tile::F4, VECTOR, 1).block, [1, 1, 1]);
     }
 
     #[test]
     fn a_pass_of_more_channels_than_any_machine_holds_is_found_at_once() {
         let geometry = ConvOptions::<2>::new().geometry(&[1, 1 << 45, 30, 30], &[1, 1 << 45, 3, 3]).unwrap();
-        assert!(Layout::new(&geometry, Scheme::F4, VECTOR, 2 << 20).unwrap().pass < 1 << 10);
+        assert!(Layout::new(&geometry, Tile::F4, VECTOR, 2 << 20).pass < 1 << 10);
     }
 
     #[test]
@@ -195,7 +194,7 @@ mod tests {
         let passes: Vec<_> = [1, 2, 3, 7]
             .map(|threads| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-                let layout = pool.install(|| Layout::new(&geometry, Scheme::F4, VECTOR, 2 << 20)).unwrap();
+                let layout = pool.install(|| Layout::new(&geometry, Tile::F4, VECTOR, 2 << 20));
                 assert!(layout.slot_len() * VECTOR.size <= 2 << 20);
                 layout.pass
             })

@@ -49,15 +49,18 @@ use crate::simd::{SIDE, arch};
 /// transforms enlarge roundings, so that sums must be shorter than elsewhere to stay within the accuracy that is promised.
 const DEPTH: usize = 64;
 
-/// The same for five taps, whose transforms enlarge them more.
-const DEPTH_OF_FIVE: usize = 32;
+/// The same for five taps, whose transforms enlarge them more, and for outputs of which some are sums over few taps.
+const SHORT_DEPTH: usize = 32;
 
 /// Calls of the microkernel that share weights, from which it pays to ask for the next ones. Set on 4 to 128 tiles of 512 channels.
 const ASKING_CALLS: usize = 6;
 
 /// Ranges of so many input channels, of about the same length.
 fn depth_blocks(tile: Tile, channels: usize) -> impl Iterator<Item = (Range<usize>, Store)> {
-    let most = if tile.filter == Filter::Five { DEPTH_OF_FIVE } else { DEPTH };
+    let most = match (tile.filter, tile.scheme) {
+        (Filter::Five, _) | (Filter::Doubling, Scheme::F4) => SHORT_DEPTH,
+        _ => DEPTH,
+    };
     let length = channels.div_ceil(channels.div_ceil(most).max(1)).max(1);
     (0..channels).step_by(length).map(move |start| (start..(start + length).min(channels), Store::after(start)))
 }

@@ -85,7 +85,7 @@ impl Part {
     /// Rows and columns of the cells that one of its lines reads.
     pub fn reads(&self, tile: Tile) -> [usize; 2] {
         let tiles = [self.rows.len(), self.columns.len()];
-        [0, 1].map(|axis| (tiles[axis] - 1) * tile.steps()[axis] + tile.sides()[axis])
+        [0, 1].map(|axis| (tiles[axis] - 1) * tile.steps()[axis] + tile.inputs()[axis])
     }
 
     /// Where these lie in the padded line.

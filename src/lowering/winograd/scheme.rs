@@ -10,6 +10,12 @@ pub(super) const MAX_SIDE: usize = 9;
 /// The most taps along an axis.
 const MAX_TAPS: usize = 5;
 
+/// Points of four outputs of two taps, with either sign, and what the kernel is divided by at each.
+pub(super) const NEAR: f64 = 0.5;
+pub(super) const FAR: f64 = 1.25;
+pub(super) const NEAR_SCALE: f64 = 2.0 * NEAR * (NEAR * NEAR - FAR * FAR);
+pub(super) const FAR_SCALE: f64 = 2.0 * FAR * (FAR * FAR - NEAR * NEAR);
+
 /// How many outputs a tile has along an axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Scheme {
@@ -29,6 +35,9 @@ pub(crate) enum Filter {
     /// Three taps, windows that move by two: cells of even number meet two of the taps, those of odd number one, so that
     /// only the former need a transform.
     Halving,
+    /// The input gradient of the same, whose border is one cell wide, with its taps reversed: twice as many outputs as inputs, of
+    /// which those of odd number meet two of the taps.
+    Doubling,
 }
 
 impl Filter {
@@ -43,7 +52,7 @@ impl Filter {
 
     const fn taps(self) -> usize {
         match self {
-            Self::Three | Self::Halving => 3,
+            Self::Three | Self::Halving | Self::Doubling => 3,
             Self::Five => 5,
         }
     }
@@ -75,12 +84,23 @@ impl Tile {
     pub(super) const F2_FIVE: Self = Self::plane(Scheme::F2, Filter::Five);
     pub(super) const F2_HALVING: Self = Self::plane(Scheme::F2, Filter::Halving);
     pub(super) const F4_HALVING: Self = Self::plane(Scheme::F4, Filter::Halving);
+    pub(super) const F2_DOUBLING: Self = Self::plane(Scheme::F2, Filter::Doubling);
+    pub(super) const F4_DOUBLING: Self = Self::plane(Scheme::F4, Filter::Doubling);
     pub(super) const F2_WIDTH: Self = Self { axes: Axes::Width, ..Self::F2 };
     pub(super) const F4_WIDTH: Self = Self { axes: Axes::Width, ..Self::F4 };
 
     /// All that there are.
-    pub(super) const ALL: [Self; 7] =
-        [Self::F2, Self::F4, Self::F2_FIVE, Self::F2_HALVING, Self::F4_HALVING, Self::F2_WIDTH, Self::F4_WIDTH];
+    pub(super) const ALL: [Self; 9] = [
+        Self::F2,
+        Self::F4,
+        Self::F2_FIVE,
+        Self::F2_HALVING,
+        Self::F4_HALVING,
+        Self::F2_DOUBLING,
+        Self::F4_DOUBLING,
+        Self::F2_WIDTH,
+        Self::F4_WIDTH,
+    ];
 
     const fn plane(scheme: Scheme, filter: Filter) -> Self {
         Self { scheme, filter, axes: Axes::Plane }
@@ -107,20 +127,25 @@ impl Tile {
         Self::of(geometry, scheme).filter(|tile| tile.filter != Filter::Five)
     }
 
-    /// Outputs along an axis.
-    const fn outputs_along(self) -> usize {
+    /// The tile of an input gradient that reads and writes what [`ConvGeometry::doubled`] has.
+    pub const fn doubling(scheme: Scheme) -> Self {
+        Self::plane(scheme, Filter::Doubling)
+    }
+
+    /// What the scheme is named after: outputs of two or more taps along an axis.
+    const fn length(self) -> usize {
         match self.scheme {
             Scheme::F2 => 2,
             Scheme::F4 => 4,
         }
     }
 
-    /// Inputs along an axis, and values of the transformed tile.
+    /// Values of the transformed tile along an axis.
     pub(super) const fn side(self) -> usize {
         match self.filter {
-            Filter::Three => self.outputs_along() + 2,
-            Filter::Five => self.outputs_along() + 4,
-            Filter::Halving => 2 * self.outputs_along() + 1,
+            Filter::Three => self.length() + 2,
+            Filter::Five => self.length() + 4,
+            Filter::Halving | Filter::Doubling => 2 * self.length() + 1,
         }
     }
 
@@ -134,10 +159,21 @@ impl Tile {
 
     /// Rows and columns of its outputs.
     pub const fn outputs(self) -> [usize; 2] {
-        self.each(self.outputs_along())
+        match self.filter {
+            Filter::Three | Filter::Five | Filter::Halving => self.each(self.length()),
+            Filter::Doubling => self.each(2 * self.length()),
+        }
     }
 
-    /// Rows and columns of its inputs, and of the transformed tile.
+    /// Rows and columns of its inputs.
+    pub const fn inputs(self) -> [usize; 2] {
+        match self.filter {
+            Filter::Three | Filter::Five | Filter::Halving => self.sides(),
+            Filter::Doubling => self.each(self.length() + 1),
+        }
+    }
+
+    /// Rows and columns of the transformed tile.
     pub const fn sides(self) -> [usize; 2] {
         self.each(self.side())
     }
@@ -145,8 +181,8 @@ impl Tile {
     /// Rows and columns of inputs from one tile to the next.
     pub const fn steps(self) -> [usize; 2] {
         match self.filter {
-            Filter::Three | Filter::Five => self.outputs(),
-            Filter::Halving => self.each(2 * self.outputs_along()),
+            Filter::Three | Filter::Five | Filter::Doubling => self.each(self.length()),
+            Filter::Halving => self.each(2 * self.length()),
         }
     }
 
@@ -209,13 +245,13 @@ impl Tile {
             (Filter::Three | Filter::Five, _, 3) => at(SQRT_2) / 6.0,
             (Filter::Three | Filter::Five, _, 4) => at(-SQRT_2) / 6.0,
             (Filter::Three | Filter::Five, ..) => g(self.filter.taps() - 1),
-            (Filter::Halving, Scheme::F2, _) => [g(0), g(0) + g(2), g(2), g(1), g(1)][i],
-            (Filter::Halving, Scheme::F4, 0) => (g(0) + g(2)) / 1.5,
-            (Filter::Halving, Scheme::F4, 1) => (g(0) - g(2)) / -1.5,
-            (Filter::Halving, Scheme::F4, 2) => (g(0) + g(2) / 2.0) / -0.75,
-            (Filter::Halving, Scheme::F4, 3) => (g(0) - g(2) / 2.0) / 0.75,
-            (Filter::Halving, Scheme::F4, 4) => g(2),
-            (Filter::Halving, Scheme::F4, _) => g(1),
+            (Filter::Halving | Filter::Doubling, Scheme::F2, _) => [g(0), g(0) + g(2), g(2), g(1), g(1)][i],
+            (Filter::Halving | Filter::Doubling, Scheme::F4, 0) => (g(0) + NEAR * g(2)) / NEAR_SCALE,
+            (Filter::Halving | Filter::Doubling, Scheme::F4, 1) => (g(0) - NEAR * g(2)) / -NEAR_SCALE,
+            (Filter::Halving | Filter::Doubling, Scheme::F4, 2) => (g(0) + FAR * g(2)) / FAR_SCALE,
+            (Filter::Halving | Filter::Doubling, Scheme::F4, 3) => (g(0) - FAR * g(2)) / -FAR_SCALE,
+            (Filter::Halving | Filter::Doubling, Scheme::F4, 4) => g(2),
+            (Filter::Halving | Filter::Doubling, Scheme::F4, _) => g(1),
         }
     }
 }

@@ -37,7 +37,7 @@ impl Direction {
     /// Rows and columns of the cells.
     const fn cells(self, tile: Tile) -> [usize; 2] {
         match self {
-            Self::Input => tile.sides(),
+            Self::Input => tile.inputs(),
             Self::Output | Self::Grad => tile.outputs(),
             Self::Kernel => tile.kernel(),
         }
@@ -141,6 +141,8 @@ impl<T: Element> WithSimd for Transform<'_, T> {
             Some(4) => self.all::<S, 4>(simd),
             Some(5) => self.all::<S, 5>(simd),
             Some(6) => self.all::<S, 6>(simd),
+            Some(7) => self.all::<S, 7>(simd),
+            Some(8) => self.all::<S, 8>(simd),
             _ => unreachable!("Tile::of makes no others"),
         }
     }
@@ -148,6 +150,7 @@ impl<T: Element> WithSimd for Transform<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::scheme::Filter;
     use super::*;
     use crate::simd::{SIDE, arch};
 
@@ -165,11 +168,17 @@ mod tests {
 
     /// Calls `add` with each output, tap and the input that they share, of one channel, in all places of a tile.
     fn for_each_product(tile: Tile, mut add: impl FnMut(usize, usize, usize)) {
-        let ([_, width], [high, wide], [rows, columns]) = (tile.sides(), tile.outputs(), tile.kernel());
-        let [down, right] = [tile.steps()[0] / high, tile.steps()[1] / wide];
+        let ([_, width], [high, wide], [rows, columns]) = (tile.inputs(), tile.outputs(), tile.kernel());
+        let cell = |output: usize, tap: usize| match tile.filter {
+            Filter::Three | Filter::Five => Some(output + tap),
+            Filter::Halving => Some(2 * output + tap),
+            Filter::Doubling => (output + tap).checked_sub(1).filter(|twice| twice % 2 == 0).map(|twice| twice / 2),
+        };
         for (i, j) in (0..high).flat_map(|i| (0..wide).map(move |j| (i, j))) {
             for (r, c) in (0..rows).flat_map(|r| (0..columns).map(move |c| (r, c))) {
-                add(i * wide + j, r * columns + c, (i * down + r) * width + j * right + c);
+                if let (Some(row), Some(column)) = (cell(i, r), cell(j, c)) {
+                    add(i * wide + j, r * columns + c, row * width + column);
+                }
             }
         }
     }
@@ -183,11 +192,11 @@ mod tests {
     #[test]
     fn a_transformed_tile_gives_the_convolution_of_its_cells() {
         for tile in Tile::ALL {
-            let products = tile.products();
-            let d = values(products, |channel, cell| channel * 13 + cell * 7);
+            let [rows, columns] = tile.inputs();
+            let d = values(rows * columns, |channel, cell| channel * 13 + cell * 7);
             let tap = |i: usize| (i * i) as f64 - 20.0;
-            let (mut v, mut y) = (vec![f64::NAN; d.len()], vec![f64::NAN; tile.cells() * SIDE]);
-            transform(tile, Direction::Input, tile.sides()[1], &d, &mut v);
+            let [mut v, mut y] = [tile.products(), tile.cells()].map(|count| vec![f64::NAN; count * SIDE]);
+            transform(tile, Direction::Input, columns, &d, &mut v);
             tile.transform_kernel(tap, |i, u| v[i * SIDE..(i + 1) * SIDE].iter_mut().for_each(|v| *v *= u));
             transform(tile, Direction::Output, tile.outputs()[1], &v, &mut y);
             let mut expected = vec![0.0; y.len()];
@@ -200,11 +209,11 @@ mod tests {
 
     #[test]
     fn a_transformed_gradient_gives_that_of_the_kernel() {
-        for tile in Tile::ALL.into_iter().filter(|&tile| tile != Tile::F2_FIVE) {
+        for tile in Tile::ALL.into_iter().filter(|tile| !matches!(tile.filter, Filter::Five | Filter::Doubling)) {
             let d = values(tile.products(), |channel, cell| channel * 13 + cell * 7);
             let e = values(tile.cells(), |channel, cell| channel * 5 + cell * cell * 3);
             let [mut v, mut u] = [0, 1].map(|_| vec![f64::NAN; d.len()]);
-            transform(tile, Direction::Input, tile.sides()[1], &d, &mut v);
+            transform(tile, Direction::Input, tile.inputs()[1], &d, &mut v);
             transform(tile, Direction::Grad, tile.outputs()[1], &e, &mut u);
             v.iter_mut().zip(&u).for_each(|(v, u)| *v *= u);
             let mut kernel = vec![f64::NAN; tile.taps() * SIDE];
