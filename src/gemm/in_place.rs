@@ -184,49 +184,81 @@ impl<T: Element, const VECTORS: usize, const STEP: usize> WithSimd for Tile<'_, 
         let Windows { offsets, counts: [planes, rows, width], .. } = self.windows;
         assert_eq!(self.weights.len(), offsets.len() * VECTORS * T::lanes::<S>(), "weights of a tile");
         let has_many = has_many_registers::<T, S>();
-        let pieces = width.div_ceil(if has_many { MANY } else { FEW });
+        let most = if has_many { MANY } else { FEW };
+        let (lines, pieces) = (planes * rows, width.div_ceil(most));
+        // Short rows are taken by two.
+        let together = if 2 * width <= most { 2 } else { 1 };
         let mut window = 0;
-        let tiles = (planes * rows * pieces).max(1);
+        let tiles = (lines.div_ceil(together) * pieces).max(1);
         let share = self.next.len().div_ceil(tiles);
         let mut next = self.next.as_ptr();
-        for row in 0..planes * rows {
+        for row in (0..lines).step_by(together) {
             let mut start = self.windows.row_start(row);
             for piece in 0..pieces {
                 let count = (width + piece) / pieces;
-                (self.ahead)(window..window + count);
+                let is_pair = together == 2 && row + 1 < lines;
+                let all = if is_pair { 2 * count } else { count };
+                (self.ahead)(window..window + all);
                 let ahead = (next, share.div_ceil(offsets.len().max(1)));
                 next = next.wrapping_add(share);
-                match count {
-                    1 => self.add::<S, 1>(simd, (start, window), ahead),
-                    2 => self.add::<S, 2>(simd, (start, window), ahead),
-                    3 => self.add::<S, 3>(simd, (start, window), ahead),
-                    4 => self.add::<S, 4>(simd, (start, window), ahead),
-                    5 => self.add::<S, 5>(simd, (start, window), ahead),
-                    6 => self.add::<S, 6>(simd, (start, window), ahead),
-                    7 if has_many => self.add::<S, 7>(simd, (start, window), ahead),
-                    8 if has_many => self.add::<S, 8>(simd, (start, window), ahead),
-                    9 if has_many => self.add::<S, 9>(simd, (start, window), ahead),
-                    10 if has_many => self.add::<S, 10>(simd, (start, window), ahead),
-                    11 if has_many => self.add::<S, 11>(simd, (start, window), ahead),
-                    12 if has_many => self.add::<S, 12>(simd, (start, window), ahead),
-                    13 if has_many => self.add::<S, 13>(simd, (start, window), ahead),
-                    14 if has_many => self.add::<S, 14>(simd, (start, window), ahead),
-                    _ => unreachable!("{count} windows of a tile"),
+                if is_pair {
+                    self.add_pair(simd, count, ([start, self.windows.row_start(row + 1)], window), ahead);
+                } else {
+                    self.add_row(simd, count, ([start], window), ahead);
                 }
                 start = start.wrapping_add(count * STEP);
-                window += count;
+                window += all;
             }
         }
     }
 }
 
 impl<T: Element, const VECTORS: usize, const STEP: usize> Tile<'_, T, VECTORS, STEP> {
-    /// The sums of so many neighbouring windows from `start` on. With each step one line of what is read next is asked for.
     #[inline(always)]
-    fn add<S: Simd, const COUNT: usize>(
+    fn add_row<S: Simd>(&mut self, simd: S, count: usize, place: ([usize; 1], usize), ahead: (*const T, usize)) {
+        let has_many = has_many_registers::<T, S>();
+        match count {
+            1 => self.add::<S, 1, 1>(simd, place, ahead),
+            2 => self.add::<S, 1, 2>(simd, place, ahead),
+            3 => self.add::<S, 1, 3>(simd, place, ahead),
+            4 => self.add::<S, 1, 4>(simd, place, ahead),
+            5 => self.add::<S, 1, 5>(simd, place, ahead),
+            6 => self.add::<S, 1, 6>(simd, place, ahead),
+            7 if has_many => self.add::<S, 1, 7>(simd, place, ahead),
+            8 if has_many => self.add::<S, 1, 8>(simd, place, ahead),
+            9 if has_many => self.add::<S, 1, 9>(simd, place, ahead),
+            10 if has_many => self.add::<S, 1, 10>(simd, place, ahead),
+            11 if has_many => self.add::<S, 1, 11>(simd, place, ahead),
+            12 if has_many => self.add::<S, 1, 12>(simd, place, ahead),
+            13 if has_many => self.add::<S, 1, 13>(simd, place, ahead),
+            14 if has_many => self.add::<S, 1, 14>(simd, place, ahead),
+            _ => unreachable!("{count} windows of a tile"),
+        }
+    }
+
+    /// The same of two rows.
+    #[inline(always)]
+    fn add_pair<S: Simd>(&mut self, simd: S, count: usize, place: ([usize; 2], usize), ahead: (*const T, usize)) {
+        let has_many = has_many_registers::<T, S>();
+        match count {
+            1 => self.add::<S, 2, 1>(simd, place, ahead),
+            2 => self.add::<S, 2, 2>(simd, place, ahead),
+            3 => self.add::<S, 2, 3>(simd, place, ahead),
+            4 if has_many => self.add::<S, 2, 4>(simd, place, ahead),
+            5 if has_many => self.add::<S, 2, 5>(simd, place, ahead),
+            6 if has_many => self.add::<S, 2, 6>(simd, place, ahead),
+            7 if has_many => self.add::<S, 2, 7>(simd, place, ahead),
+            _ => unreachable!("{count} windows of a tile's row"),
+        }
+    }
+
+    /// The sums of so many neighbouring windows from each of the `starts` on. With each step one line of what is read next is
+    /// asked for.
+    #[inline(always)]
+    fn add<S: Simd, const ROWS: usize, const COUNT: usize>(
         &mut self,
         simd: S,
-        (start, window): (usize, usize),
+        (starts, window): ([usize; ROWS], usize),
         (mut next, step): (*const T, usize),
     ) {
         let (cells, offsets, lanes) = (self.windows.cells, self.windows.offsets, T::lanes::<S>());
@@ -234,38 +266,47 @@ impl<T: Element, const VECTORS: usize, const STEP: usize> Tile<'_, T, VECTORS, S
         let mut store = self.store;
         let length = chain_length(offsets.len());
         for (weights, offsets) in self.weights.chunks(length * VECTORS * lanes).zip(offsets.chunks(length)) {
-            let mut sums = [[T::splat(simd, T::zero()); VECTORS]; COUNT];
+            let mut sums = [[[T::splat(simd, T::zero()); VECTORS]; COUNT]; ROWS];
             for (weights, &offset) in weights.chunks_exact(VECTORS * lanes).zip(offsets) {
-                let cells = &cells[offset.wrapping_add(start)..][..(COUNT - 1) * STEP + 1];
+                let mut lines = [&cells[..0]; ROWS];
+                for row in 0..ROWS {
+                    lines[row] = &cells[offset.wrapping_add(starts[row])..][..(COUNT - 1) * STEP + 1];
+                }
                 let mut channels = [T::splat(simd, T::zero()); VECTORS];
                 for vector in 0..VECTORS {
                     channels[vector] = T::load(simd, &weights[vector * lanes..]);
                 }
                 ask_for_line::<T, false>(next);
                 next = next.wrapping_add(step);
-                for i in 0..COUNT {
-                    let cell = T::splat(simd, cells[i * STEP]);
-                    for vector in 0..VECTORS {
-                        sums[i][vector] = T::fused(simd, channels[vector], cell, sums[i][vector]);
+                for row in 0..ROWS {
+                    for i in 0..COUNT {
+                        let cell = T::splat(simd, lines[row][i * STEP]);
+                        for vector in 0..VECTORS {
+                            sums[row][i][vector] = T::fused(simd, channels[vector], cell, sums[row][i][vector]);
+                        }
                     }
                 }
             }
             // A loop for each, since only short ones are unrolled, and arrays that others read are kept in memory.
             match store {
                 Store::Overwrite => {
-                    for i in 0..COUNT {
-                        let to = &mut to[i * to_step..][..VECTORS * lanes];
-                        for vector in 0..VECTORS {
-                            T::put(simd, sums[i][vector], &mut to[vector * lanes..]);
+                    for row in 0..ROWS {
+                        for i in 0..COUNT {
+                            let to = &mut to[(row * COUNT + i) * to_step..][..VECTORS * lanes];
+                            for vector in 0..VECTORS {
+                                T::put(simd, sums[row][i][vector], &mut to[vector * lanes..]);
+                            }
                         }
                     }
                 }
                 Store::Add => {
-                    for i in 0..COUNT {
-                        let to = &mut to[i * to_step..][..VECTORS * lanes];
-                        for vector in 0..VECTORS {
-                            let to = &mut to[vector * lanes..];
-                            T::put(simd, T::plus(simd, T::load(simd, to), sums[i][vector]), to);
+                    for row in 0..ROWS {
+                        for i in 0..COUNT {
+                            let to = &mut to[(row * COUNT + i) * to_step..][..VECTORS * lanes];
+                            for vector in 0..VECTORS {
+                                let to = &mut to[vector * lanes..];
+                                T::put(simd, T::plus(simd, T::load(simd, to), sums[row][i][vector]), to);
+                            }
                         }
                     }
                 }

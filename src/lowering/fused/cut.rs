@@ -88,10 +88,8 @@ impl Cut {
         let output_line = (all_channels * ow).saturating_mul(vector.size);
         let weight_bytes = |channels: usize| block_rows.saturating_mul(channels).saturating_mul(vector.size);
         let output_bytes = match lanes {
-            Lanes::Windows if weight_bytes(all_channels) >= MANY_WEIGHT_BYTES => match g.patch_rows() > block_rows {
-                true => LONG_OUTPUT_BYTES,
-                false => SINGLE_OUTPUT_BYTES,
-            },
+            Lanes::Windows if g.patch_rows() <= block_rows => SINGLE_OUTPUT_BYTES,
+            Lanes::Windows if weight_bytes(all_channels) >= MANY_WEIGHT_BYTES => LONG_OUTPUT_BYTES,
             _ => OUTPUT_BYTES,
         };
         let wanted = lines(SLAB_BYTES, slab_line).min(lines(output_bytes, output_line)).min(od * oh);
