@@ -12,6 +12,7 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
+use super::windows::{Readers, Windows, Zeros};
 use super::{Kernel, Store};
 use crate::element::Element;
 use crate::simd::{arch, ask_for_line};
@@ -58,63 +59,6 @@ impl<T: Element> WithSimd for Lanes<T> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> usize {
         T::lanes::<S>()
-    }
-}
-
-/// Windows of a part of an image, in order.
-#[derive(Clone, Copy)]
-pub(crate) struct Windows<'a, T> {
-    pub cells: &'a [T],
-    /// Where the first one reads its kernel cells, less `start`.
-    pub offsets: &'a [usize],
-    /// Perhaps a small negative number, wrapped around.
-    pub start: usize,
-    /// Planes, rows and columns of windows.
-    pub counts: [usize; 3],
-    /// Cells from one to the next of each.
-    pub steps: [usize; 3],
-}
-
-impl<T> Windows<'_, T> {
-    pub fn count(&self) -> usize {
-        self.counts.iter().product()
-    }
-
-    /// Where a row begins, counted over all planes.
-    #[inline(always)]
-    pub fn row_start(&self, row: usize) -> usize {
-        let ([_, rows, _], [plane_step, row_step, _]) = (self.counts, self.steps);
-        self.start.wrapping_add(row / rows * plane_step + row % rows * row_step)
-    }
-
-    /// Those of one plane.
-    pub fn plane(self, number: usize) -> Self {
-        let [_, rows, width] = self.counts;
-        Self { start: self.start.wrapping_add(number * self.steps[0]), counts: [1, rows, width], ..self }
-    }
-
-    /// Parts of about so many windows at most, in order, each with the number of its first window: whole planes, rows of
-    /// one, or a part of a row.
-    pub fn parts(self, most: usize) -> impl Iterator<Item = (usize, Self)> {
-        let [planes, rows, width] = self.counts;
-        let lines = |line: usize| (most / line.max(1)).max(1);
-        let lengths = match planes {
-            1 if width > most => [1, 1, width.div_ceil(width.div_ceil(most))],
-            1 => [1, lines(width), width],
-            _ => [lines(rows * width), rows, width],
-        };
-        let starts = move |axis: usize| (0..self.counts[axis]).step_by(lengths[axis]);
-        starts(0).flat_map(move |plane| {
-            starts(1).flat_map(move |row| {
-                starts(2).map(move |column| {
-                    let first = [plane, row, column];
-                    let start =
-                        (0..3).fold(self.start, |start, axis| start.wrapping_add(first[axis] * self.steps[axis]));
-                    let counts = std::array::from_fn(|axis| lengths[axis].min(self.counts[axis] - first[axis]));
-                    ((plane * rows + row) * width + column, Self { start, counts, ..self })
-                })
-            })
-        })
     }
 }
 
@@ -181,32 +125,34 @@ impl<T: Element, const VECTORS: usize, const STEP: usize> WithSimd for Tile<'_, 
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        let Windows { offsets, counts: [planes, rows, width], .. } = self.windows;
+        let Windows { offsets, counts: [planes, rows, width], border, .. } = self.windows;
         assert_eq!(self.weights.len(), offsets.len() * VECTORS * T::lanes::<S>(), "weights of a tile");
         let has_many = has_many_registers::<T, S>();
         let most = if has_many { MANY } else { FEW };
         let (lines, pieces) = (planes * rows, width.div_ceil(most));
-        // Short rows are taken by two.
+        // Short rows are taken by two. In longer ones products with zeros around the image are left out.
         let together = if 2 * width <= most { 2 } else { 1 };
-        let mut window = 0;
         let tiles = (lines.div_ceil(together) * pieces).max(1);
         let share = self.next.len().div_ceil(tiles);
         let mut next = self.next.as_ptr();
+        let mut window = 0;
         for row in (0..lines).step_by(together) {
-            let mut start = self.windows.row_start(row);
+            let mut column = 0;
             for piece in 0..pieces {
                 let count = (width + piece) / pieces;
-                let is_pair = together == 2 && row + 1 < lines;
-                let all = if is_pair { 2 * count } else { count };
-                (self.ahead)(window..window + all);
                 let ahead = (next, share.div_ceil(offsets.len().max(1)));
                 next = next.wrapping_add(share);
-                if is_pair {
-                    self.add_pair(simd, count, ([start, self.windows.row_start(row + 1)], window), ahead);
+                let start = |row: usize| self.windows.row_start(row).wrapping_add(column * STEP);
+                let all = if together == 2 && row + 1 < lines { 2 * count } else { count };
+                (self.ahead)(window..window + all);
+                if all > count {
+                    self.add_pair(simd, count, ([start(row), start(row + 1)], window), ahead);
                 } else {
-                    self.add_row(simd, count, ([start], window), ahead);
+                    let long = border.filter(|_| 2 * count > most);
+                    let zeros = long.and_then(|border| Zeros::of(border, row % rows, column..column + count));
+                    self.add_row(simd, count, ([start(row)], window), (zeros, ahead));
                 }
-                start = start.wrapping_add(count * STEP);
+                column += count;
                 window += all;
             }
         }
@@ -215,23 +161,46 @@ impl<T: Element, const VECTORS: usize, const STEP: usize> WithSimd for Tile<'_, 
 
 impl<T: Element, const VECTORS: usize, const STEP: usize> Tile<'_, T, VECTORS, STEP> {
     #[inline(always)]
-    fn add_row<S: Simd>(&mut self, simd: S, count: usize, place: ([usize; 1], usize), ahead: (*const T, usize)) {
+    fn add_row<S: Simd>(
+        &mut self,
+        simd: S,
+        count: usize,
+        place: ([usize; 1], usize),
+        (zeros, ahead): (Option<Zeros>, (*const T, usize)),
+    ) {
         let has_many = has_many_registers::<T, S>();
+        if let Some(zeros) = &zeros {
+            let ahead = (zeros, ahead);
+            return match count {
+                4 if !has_many => self.add::<S, 1, 4, true>(simd, place, ahead),
+                5 if !has_many => self.add::<S, 1, 5, true>(simd, place, ahead),
+                6 if !has_many => self.add::<S, 1, 6, true>(simd, place, ahead),
+                8 if has_many => self.add::<S, 1, 8, true>(simd, place, ahead),
+                9 if has_many => self.add::<S, 1, 9, true>(simd, place, ahead),
+                10 if has_many => self.add::<S, 1, 10, true>(simd, place, ahead),
+                11 if has_many => self.add::<S, 1, 11, true>(simd, place, ahead),
+                12 if has_many => self.add::<S, 1, 12, true>(simd, place, ahead),
+                13 if has_many => self.add::<S, 1, 13, true>(simd, place, ahead),
+                14 if has_many => self.add::<S, 1, 14, true>(simd, place, ahead),
+                _ => unreachable!("{count} windows of a long row's tile"),
+            };
+        }
+        let ahead = (&Zeros::NONE, ahead);
         match count {
-            1 => self.add::<S, 1, 1>(simd, place, ahead),
-            2 => self.add::<S, 1, 2>(simd, place, ahead),
-            3 => self.add::<S, 1, 3>(simd, place, ahead),
-            4 => self.add::<S, 1, 4>(simd, place, ahead),
-            5 => self.add::<S, 1, 5>(simd, place, ahead),
-            6 => self.add::<S, 1, 6>(simd, place, ahead),
-            7 if has_many => self.add::<S, 1, 7>(simd, place, ahead),
-            8 if has_many => self.add::<S, 1, 8>(simd, place, ahead),
-            9 if has_many => self.add::<S, 1, 9>(simd, place, ahead),
-            10 if has_many => self.add::<S, 1, 10>(simd, place, ahead),
-            11 if has_many => self.add::<S, 1, 11>(simd, place, ahead),
-            12 if has_many => self.add::<S, 1, 12>(simd, place, ahead),
-            13 if has_many => self.add::<S, 1, 13>(simd, place, ahead),
-            14 if has_many => self.add::<S, 1, 14>(simd, place, ahead),
+            1 => self.add::<S, 1, 1, false>(simd, place, ahead),
+            2 => self.add::<S, 1, 2, false>(simd, place, ahead),
+            3 => self.add::<S, 1, 3, false>(simd, place, ahead),
+            4 => self.add::<S, 1, 4, false>(simd, place, ahead),
+            5 => self.add::<S, 1, 5, false>(simd, place, ahead),
+            6 => self.add::<S, 1, 6, false>(simd, place, ahead),
+            7 if has_many => self.add::<S, 1, 7, false>(simd, place, ahead),
+            8 if has_many => self.add::<S, 1, 8, false>(simd, place, ahead),
+            9 if has_many => self.add::<S, 1, 9, false>(simd, place, ahead),
+            10 if has_many => self.add::<S, 1, 10, false>(simd, place, ahead),
+            11 if has_many => self.add::<S, 1, 11, false>(simd, place, ahead),
+            12 if has_many => self.add::<S, 1, 12, false>(simd, place, ahead),
+            13 if has_many => self.add::<S, 1, 13, false>(simd, place, ahead),
+            14 if has_many => self.add::<S, 1, 14, false>(simd, place, ahead),
             _ => unreachable!("{count} windows of a tile"),
         }
     }
@@ -239,15 +208,15 @@ impl<T: Element, const VECTORS: usize, const STEP: usize> Tile<'_, T, VECTORS, S
     /// The same of two rows.
     #[inline(always)]
     fn add_pair<S: Simd>(&mut self, simd: S, count: usize, place: ([usize; 2], usize), ahead: (*const T, usize)) {
-        let has_many = has_many_registers::<T, S>();
+        let (has_many, ahead) = (has_many_registers::<T, S>(), (&Zeros::NONE, ahead));
         match count {
-            1 => self.add::<S, 2, 1>(simd, place, ahead),
-            2 => self.add::<S, 2, 2>(simd, place, ahead),
-            3 => self.add::<S, 2, 3>(simd, place, ahead),
-            4 if has_many => self.add::<S, 2, 4>(simd, place, ahead),
-            5 if has_many => self.add::<S, 2, 5>(simd, place, ahead),
-            6 if has_many => self.add::<S, 2, 6>(simd, place, ahead),
-            7 if has_many => self.add::<S, 2, 7>(simd, place, ahead),
+            1 => self.add::<S, 2, 1, false>(simd, place, ahead),
+            2 => self.add::<S, 2, 2, false>(simd, place, ahead),
+            3 => self.add::<S, 2, 3, false>(simd, place, ahead),
+            4 if has_many => self.add::<S, 2, 4, false>(simd, place, ahead),
+            5 if has_many => self.add::<S, 2, 5, false>(simd, place, ahead),
+            6 if has_many => self.add::<S, 2, 6, false>(simd, place, ahead),
+            7 if has_many => self.add::<S, 2, 7, false>(simd, place, ahead),
             _ => unreachable!("{count} windows of a tile's row"),
         }
     }
@@ -255,16 +224,17 @@ impl<T: Element, const VECTORS: usize, const STEP: usize> Tile<'_, T, VECTORS, S
     /// The sums of so many neighbouring windows from each of the `starts` on. With each step one line of what is read next is
     /// asked for.
     #[inline(always)]
-    fn add<S: Simd, const ROWS: usize, const COUNT: usize>(
+    fn add<S: Simd, const ROWS: usize, const COUNT: usize, const IS_EDGE: bool>(
         &mut self,
         simd: S,
         (starts, window): ([usize; ROWS], usize),
-        (mut next, step): (*const T, usize),
+        (zeros, (mut next, step)): Around<'_, T>,
     ) {
         let (cells, offsets, lanes) = (self.windows.cells, self.windows.offsets, T::lanes::<S>());
         let (to, to_step) = (&mut self.sums.sums[window * self.sums.step..], self.sums.step);
         let mut store = self.store;
         let length = chain_length(offsets.len());
+        let mut readers = zeros.readers();
         for (weights, offsets) in self.weights.chunks(length * VECTORS * lanes).zip(offsets.chunks(length)) {
             let mut sums = [[[T::splat(simd, T::zero()); VECTORS]; COUNT]; ROWS];
             for (weights, &offset) in weights.chunks_exact(VECTORS * lanes).zip(offsets) {
@@ -278,13 +248,12 @@ impl<T: Element, const VECTORS: usize, const STEP: usize> Tile<'_, T, VECTORS, S
                 }
                 ask_for_line::<T, false>(next);
                 next = next.wrapping_add(step);
-                for row in 0..ROWS {
-                    for i in 0..COUNT {
-                        let cell = T::splat(simd, lines[row][i * STEP]);
-                        for vector in 0..VECTORS {
-                            sums[row][i][vector] = T::fused(simd, channels[vector], cell, sums[row][i][vector]);
-                        }
-                    }
+                let (step, sums) = ((lines, channels), &mut sums);
+                match if IS_EDGE { readers.next() } else { None } {
+                    None | Some(Readers::All) => add_step::<T, S, ROWS, COUNT, VECTORS, STEP, 0, 0>(simd, step, sums),
+                    Some(Readers::AllButFirst) => add_step::<T, S, ROWS, COUNT, VECTORS, STEP, 1, 0>(simd, step, sums),
+                    Some(Readers::AllButLast) => add_step::<T, S, ROWS, COUNT, VECTORS, STEP, 0, 1>(simd, step, sums),
+                    Some(Readers::None) => {}
                 }
             }
             // A loop for each, since only short ones are unrolled, and arrays that others read are kept in memory.
@@ -316,6 +285,35 @@ impl<T: Element, const VECTORS: usize, const STEP: usize> Tile<'_, T, VECTORS, S
     }
 }
 
+/// Which taps meet zeros, and what is asked for: where it begins, and elements from one step to the next.
+type Around<'z, T> = (&'z Zeros, (*const T, usize));
+
+/// Adds the products of a step to the sums of all windows of each row but so many of the first and the last.
+#[inline(always)]
+fn add_step<
+    T: Element,
+    S: Simd,
+    const ROWS: usize,
+    const COUNT: usize,
+    const VECTORS: usize,
+    const STEP: usize,
+    const FIRST: usize,
+    const LAST: usize,
+>(
+    simd: S,
+    (lines, channels): ([&[T]; ROWS], [T::Vector<S>; VECTORS]),
+    sums: &mut [[[T::Vector<S>; VECTORS]; COUNT]; ROWS],
+) {
+    for row in 0..ROWS {
+        for i in FIRST..COUNT - LAST {
+            let cell = T::splat(simd, lines[row][i * STEP]);
+            for vector in 0..VECTORS {
+                sums[row][i][vector] = T::fused(simd, channels[vector], cell, sums[row][i][vector]);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -328,7 +326,8 @@ mod tests {
         let offsets = [103, 100, 250, 111, 104];
         let weights: Vec<f32> = (0..offsets.len() * channels).map(|i| (i % 7) as f32 - 3.0).collect();
         let steps = [900, 70, step];
-        let windows = Windows { cells: &cells, offsets: &offsets, start: 10_usize.wrapping_sub(97), counts, steps };
+        let windows =
+            Windows { cells: &cells, offsets: &offsets, start: 10_usize.wrapping_sub(97), counts, steps, border: None };
         let all = counts.iter().product::<usize>();
         let row = channels + 3;
         let mut sums = vec![f32::NAN; all * row];
@@ -354,32 +353,12 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_all_windows_in_order() {
-        for (counts, most) in
-            [([1, 1, 300], 128), ([1, 7, 30], 128), ([4, 7, 7], 128), ([3, 1, 2], 1), ([2, 20, 20], 64)]
-        {
-            let (cells, offsets) = ([0.0; 1], [0]);
-            let windows = Windows { cells: &cells, offsets: &offsets, start: 5, counts, steps: [1000, 40, 1] };
-            let mut found = vec![];
-            for (first, part) in windows.parts(most) {
-                assert_eq!(first, found.len());
-                assert!(part.count() <= most || part.counts[1..] == counts[1..], "{:?}", part.counts);
-                let [planes, rows, width] = part.counts;
-                let places = (0..planes).flat_map(|p| (0..rows).flat_map(move |r| (0..width).map(move |w| [p, r, w])));
-                found.extend(places.map(|[p, r, w]| part.start + p * 1000 + r * 40 + w));
-            }
-            let [_, rows, width] = counts;
-            let place = |i: usize| 5 + i / width / rows * 1000 + i / width % rows * 40 + i % width;
-            assert!(found.into_iter().eq((0..windows.count()).map(place)), "{counts:?}");
-        }
-    }
-
-    #[test]
     #[should_panic(expected = "out of range")]
     fn windows_beyond_the_cells_are_not_read() {
         let [lanes, _] = channel_lanes::<f32>();
         let (weights, cells, mut sums) = (vec![0.0; lanes], [0.0; 12], vec![0.0; 9 * lanes]);
-        let windows = Windows { cells: &cells, offsets: &[4], start: 0, counts: [1, 1, 9], steps: [1, 1, 1] };
+        let windows =
+            Windows { cells: &cells, offsets: &[4], start: 0, counts: [1, 1, 9], steps: [1, 1, 1], border: None };
         multiply(windows, (&weights, &[]), (Store::Overwrite, Sums { sums: &mut sums, step: lanes }), &mut |_| {});
     }
 }

@@ -169,7 +169,7 @@ mod tests {
             for width in (lanes..=5 * lanes).step_by(3) {
                 let (counts, steps) = ([2, 3, width], [900, 170, 1]);
                 let start = 10_usize.wrapping_sub(97);
-                let windows = Windows { cells: &cells, offsets: &offsets, start, counts, steps };
+                let windows = Windows { cells: &cells, offsets: &offsets, start, counts, steps, border: None };
                 let mut sums = vec![f32::NAN; count * (6 * width + 3)];
                 let mut lines: Vec<&mut [f32]> = sums.chunks_exact_mut(6 * width + 3).collect();
                 multiply(windows, &weights, &mut lines);

@@ -11,13 +11,15 @@ mod pure;
 mod rate;
 mod store;
 mod tail;
+mod windows;
 
 pub(crate) use backend::Dense;
 pub use backend::{Backend, DenseCalls, dense_calls};
 pub(crate) use dense::matmul;
-pub(crate) use in_place::{Sums, Windows, channel_lanes, is_step};
+pub(crate) use in_place::{Sums, channel_lanes, is_step};
 pub(crate) use in_rows::row_channels;
 pub use kernels::isa;
 pub(crate) use kernels::{Kernel, Operands};
 pub(crate) use store::Store;
 pub(crate) use tail::{TAIL_SLACK, multiply_tail};
+pub(crate) use windows::{Border, MOST_TAPS, Windows};

@@ -6,10 +6,10 @@ use super::ahead::Input;
 use super::image::Image;
 use super::panel::{Chunks, Rows, pack_panel};
 use super::patches::{Segment, segments};
-use super::slab::{Region, Slab, fill_slab};
+use super::slab::{Region, Slab, fill_slab, is_padded};
 use crate::element::Element;
-use crate::gemm::{Kernel, Windows};
-use crate::geometry::ConvGeometry;
+use crate::gemm::{Border, Kernel, MOST_TAPS, Windows};
+use crate::geometry::{Axis, ConvGeometry, PadMode};
 
 /// Rows so many bytes apart share their few places in the L1, and push each other out of it: they are packed.
 const SAME_SET_BYTES: usize = 2048;
@@ -81,17 +81,38 @@ impl<'a, T: Element> Cells<'a, T> {
         self.slab.row_start(segment.od - depth, segment.oh - height) + segment.windows.start
     }
 
-    /// All windows of the region, for some rows of the patch matrix.
-    pub fn windows(&self, rows: Range<usize>, region: Region) -> Windows<'_, T> {
+    /// All windows of the region, for some rows of the patch matrix. Products with the zeros around the image may be left out if
+    /// weights are finite.
+    pub fn windows(&self, rows: Range<usize>, region: Region, are_finite: bool) -> Windows<'_, T> {
         let [depth, height] = [0, 1].map(|axis| region.first[axis] - self.first[axis]);
         let [planes, lines] = region.count;
+        let border = self.border(region).filter(|_| {
+            are_finite && [rows.start, rows.end].iter().all(|row| row.is_multiple_of(self.geometry.taps()))
+        });
         Windows {
+            border,
             cells: self.values,
             offsets: &self.slab.offsets[rows],
             start: self.slab.row_start(depth, height).wrapping_sub(self.base),
             counts: [planes, lines, self.geometry.axes[2].output],
             steps: self.slab.window_steps(),
         }
+    }
+
+    /// Where the windows of a region meet zeros, if taps have rows and columns alone.
+    fn border(&self, region: Region) -> Option<[Border; 2]> {
+        let g = self.geometry;
+        let [depth, height, width] = g.axes;
+        let is_known = depth.kernel == 1 && g.taps() <= MOST_TAPS && g.pad_mode == PadMode::Zeros && is_padded(g);
+        let border = |axis: Axis, first: usize| Border {
+            first,
+            taps: axis.kernel,
+            stride: axis.stride,
+            dilation: axis.dilation,
+            before: axis.pad_before,
+            cells: axis.input,
+        };
+        is_known.then(|| [border(height, region.first[1]), border(width, 0)])
     }
 
     /// Some rows of the patch matrix, whose kernel cells lie at `places`, in as many panels as some windows need: where the

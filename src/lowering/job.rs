@@ -3,7 +3,7 @@
 use ndarray::{CowArray, Ix2};
 
 use super::lanes::Vector;
-use super::packed::Packed;
+use super::packed::{Packed, PackedWeights};
 use super::tiled::{self, Tile};
 use super::{Algorithm, depthwise, direct, fused_grad, im2col, winograd};
 use crate::element::Element;
@@ -67,14 +67,14 @@ pub(crate) enum Weights<'a, T: Element> {
     /// One kernel a row.
     Rows(CowArray<'a, T, Ix2>),
     /// Packed for the microkernel.
-    Packed(Vec<T>),
+    Packed(PackedWeights<T>),
 }
 
 impl<T: Element> Weights<'_, T> {
     pub fn len(&self) -> usize {
         match self {
             Self::Rows(rows) => rows.len(),
-            Self::Packed(packed) => packed.len(),
+            Self::Packed(packed) => packed.values.len(),
         }
     }
 

@@ -15,6 +15,14 @@ pub(crate) struct Packed {
     layout: Layout,
 }
 
+/// Kernels as the microkernel reads them.
+#[derive(Debug, Clone)]
+pub(crate) struct PackedWeights<T> {
+    pub values: Vec<T>,
+    /// Whether all of them are finite, so that products with zeros are zeros and may be left out.
+    pub are_finite: bool,
+}
+
 #[derive(Debug, Clone)]
 #[allow(clippy::large_enum_variant, reason = "there is one a plan")]
 enum Layout {
@@ -87,20 +95,27 @@ impl Packed {
     }
 
     /// Packs the kernels `[OC, C/g · taps]` of a job over `geometry`.
-    pub fn weights<T: Element>(&self, kernels: ArrayView2<'_, T>, geometry: &ConvGeometry, pass: Pass) -> Vec<T> {
+    pub fn weights<T: Element>(
+        &self,
+        kernels: ArrayView2<'_, T>,
+        geometry: &ConvGeometry,
+        pass: Pass,
+    ) -> PackedWeights<T> {
+        let are_finite = kernels.iter().all(|weight| weight.is_finite());
         let adjoint = (pass == Pass::InputGrad)
             .then(|| self.adjoint(geometry))
             .flatten()
             .map(|phase| fused::phase_kernels(kernels, geometry, &phase));
         let kernels = adjoint.as_ref().map_or(kernels, |adjoint| adjoint.view());
-        match &self.layout {
+        let values = match &self.layout {
             Layout::Fused(layout) => fused::pack_weights(kernels, geometry.groups, layout),
             Layout::Strassen(layout) => strassen::pack_weights(kernels, geometry.groups, layout),
             Layout::Depthwise(_) | Layout::Rows(_) => depthwise::pack_weights(kernels),
             Layout::Channels(channels) => channels.pack_weights(kernels, geometry),
             Layout::Winograd(layout) => winograd::pack_weights(kernels, geometry.groups, layout),
             Layout::Phases(phases) => phases.pack_weights(kernels, geometry),
-        }
+        };
+        PackedWeights { values, are_finite }
     }
 
     /// What computes all of the input gradient of `geometry` at once.
@@ -114,19 +129,19 @@ impl Packed {
     /// `output [N, OC, windows] = W · Cols(input)`, finished by the epilogue.
     pub fn run<T: Element>(
         &self,
-        weights: &[T],
+        weights: &PackedWeights<T>,
         input: ArrayView5<'_, T>,
         epilogue: Epilogue<'_, T>,
         target: (ArrayViewMut3<'_, T>, &mut [T]),
     ) {
-        let geometry = &self.geometry;
+        let (geometry, values) = (&self.geometry, &weights.values);
         match &self.layout {
             Layout::Fused(layout) => fused::forward((geometry, layout), weights, input, epilogue, target),
-            Layout::Strassen(layout) => strassen::forward((geometry, layout), weights, input, epilogue, target),
-            Layout::Depthwise(layout) => depthwise::forward((geometry, layout), weights, input, epilogue, target),
-            Layout::Rows(rows) => rows.run(weights, input, epilogue, target),
-            Layout::Channels(channels) => channels.run(weights, input, epilogue, target),
-            Layout::Winograd(layout) => winograd::forward((geometry, layout), weights, input, epilogue, target),
+            Layout::Strassen(layout) => strassen::forward((geometry, layout), values, input, epilogue, target),
+            Layout::Depthwise(layout) => depthwise::forward((geometry, layout), values, input, epilogue, target),
+            Layout::Rows(rows) => rows.run(values, input, epilogue, target),
+            Layout::Channels(channels) => channels.run(values, input, epilogue, target),
+            Layout::Winograd(layout) => winograd::forward((geometry, layout), values, input, epilogue, target),
             Layout::Phases(phases) => phases.run(weights, input, (epilogue, geometry.groups), target),
         }
     }

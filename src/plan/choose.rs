@@ -229,7 +229,7 @@ mod tests {
         };
         assert_eq!(layer(64, 56, same), Algorithm::WinogradF4);
         assert_eq!(layer(512, 28, same), Algorithm::WinogradF4);
-        assert_eq!(layer(512, 7, same), Algorithm::WinogradF4);
+        assert_eq!(layer(512, 7, same), Algorithm::WinogradF2);
         assert_eq!(chosen([1, 3, 224, 224], [64, 3, 3, 3], same), Algorithm::Fused);
         assert_eq!(layer(64, 56, same.stride([3, 3])), Algorithm::Fused);
         assert_eq!(layer(128, 56, same.stride([2, 2])), Algorithm::WinogradF4);

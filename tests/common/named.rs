@@ -59,6 +59,12 @@ fn convolutions() -> Vec<Case> {
             .stride(&[2, 2])
             .sides(&[(1, 1), (0, 2)])
             .bias(),
+        conv("a border of long rows", [2, 5, 9, 30], [17, 5, 3, 3]).pad(&[1, 1]).bias(),
+        conv("a border of rows of a tile", [1, 18, 5, 13], [40, 18, 3, 3]).sides(&[(0, 2), (1, 1)]),
+        conv("a border of two cells", [1, 12, 8, 14], [33, 12, 5, 5]).pad(&[2, 2]),
+        conv("a border of dilated taps", [1, 11, 9, 29], [20, 11, 3, 3]).dilation(&[2, 3]).pad(&[2, 3]),
+        conv("a border wider than the kernel", [1, 16, 3, 9], [35, 16, 3, 3]).pad(&[4, 5]),
+        conv("a border by two", [1, 13, 12, 27], [34, 13, 3, 3]).stride(&[2, 2]).pad(&[1, 1]),
         conv("three taps by two, windows behind the input", [1, 5, 19, 8], [6, 5, 3, 3])
             .stride(&[2, 2])
             .sides(&[(1, 6), (1, 0)]),

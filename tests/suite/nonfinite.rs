@@ -62,18 +62,23 @@ fn one_value_that_is_not_finite_changes_its_own_windows_and_no_other_bit() {
 
 #[test]
 fn one_weight_that_is_not_finite_changes_its_own_channel_and_no_other_bit() {
-    let case = Case::new("weights", &[1, 3, 6, 7], &[9, 3, 3, 3]).pad(&[1, 1]);
-    let clean = Data::<f32>::new(&case, [Layout::Standard; 3]);
-    let mut content = clean.w.content();
-    content[[4, 1, 0, 2]] = f64::NAN;
-    let poisoned = Held::<f32>::new(Layout::Standard, &content);
-    for how in How::strict(&case) {
-        let run = |w: &Held<f32>| library::forward(&case, how, clean.x.view(), w.view(), None).expect("possible");
-        let (before, after) = (run(&clean.w), run(&poisoned));
-        for ((index, b), a) in before.indexed_iter().zip(&after) {
-            // Also where the weight meets the padding: a zero times it is not a zero.
-            assert_eq!(a.is_nan(), index[1] == 4, "{how:?} {index:?}");
-            assert!(index[1] == 4 || a.to_bits() == b.to_bits(), "{how:?} {index:?}");
+    // The second is wide enough for products with zeros to be left out.
+    for case in [
+        Case::new("weights", &[1, 3, 6, 7], &[9, 3, 3, 3]).pad(&[1, 1]),
+        Case::new("weights of long rows", &[1, 33, 6, 14], &[40, 33, 3, 3]).pad(&[1, 1]),
+    ] {
+        let clean = Data::<f32>::new(&case, [Layout::Standard; 3]);
+        let mut content = clean.w.content();
+        content[[4, 1, 0, 2]] = f64::NAN;
+        let poisoned = Held::<f32>::new(Layout::Standard, &content);
+        for how in How::strict(&case) {
+            let run = |w: &Held<f32>| library::forward(&case, how, clean.x.view(), w.view(), None).expect("possible");
+            let (before, after) = (run(&clean.w), run(&poisoned));
+            for ((index, b), a) in before.indexed_iter().zip(&after) {
+                // Also where the weight meets the padding: a zero times it is not a zero.
+                assert_eq!(a.is_nan(), index[1] == 4, "{how:?} {index:?}");
+                assert!(index[1] == 4 || a.to_bits() == b.to_bits(), "{how:?} {index:?}");
+            }
         }
     }
 }

@@ -36,6 +36,7 @@ use super::cells::{Cells, Panels};
 use super::fold::{fold_input, fold_output};
 use super::image::Image;
 use super::lanes::Lanes;
+use super::packed::PackedWeights;
 use super::pieces::{blocks, channel_blocks};
 use super::runs::copy_short;
 use super::scratch::aligned;
@@ -49,7 +50,7 @@ use crate::parallel;
 /// `output [N, OC, windows] = W · Cols(input)`, with the weights as [`pack_weights`] left them.
 pub(super) fn forward<T: Element>(
     (geometry, layout): (&ConvGeometry, &Layout),
-    weights: &[T],
+    PackedWeights { values: weights, are_finite }: &PackedWeights<T>,
     input: ArrayView5<'_, T>,
     epilogue: Epilogue<'_, T>,
     (output, workspace): (ArrayViewMut3<'_, T>, &mut [T]),
@@ -78,7 +79,8 @@ pub(super) fn forward<T: Element>(
     parallel::for_each(pieces, workspace, layout.slot_len(), |(image, channel, window, piece), slot: &mut [T]| {
         let group = channel / outs;
         let (weights, first) = (&weights[group * (weights.len() - TAIL_SLACK) / g.groups..], channel % outs);
-        let mut task = Task { geometry: g, layout, weights, first, epilogue, channel, window, piece };
+        let are_finite = *are_finite;
+        let mut task = Task { geometry: g, layout, weights, are_finite, first, epilogue, channel, window, piece };
         task.run(Image::of(g, input, image, group), slot);
     });
 }
@@ -89,6 +91,7 @@ struct Task<'a, 'e, 'o, T> {
     layout: &'a Layout,
     /// Packed weights from this group on.
     weights: &'a [T],
+    are_finite: bool,
     first: usize,
     /// What finishes the output, whose channels begin with this one.
     epilogue: Epilogue<'e, T>,
@@ -122,9 +125,10 @@ impl<'a, T: Element> Task<'a, '_, '_, T> {
             let cells = Cells::of(g, slabs, image, (rows.clone(), region), slab);
             match layout.lanes {
                 Lanes::Windows => self.block(cells, (rows, store), (panels, sums)),
-                Lanes::Rows => self.multiply_by_rows(cells.windows(rows, region), sums),
+                Lanes::Rows => self.multiply_by_rows(cells.windows(rows, region, false), sums),
                 Lanes::Channels => {
-                    self.multiply_by_channels(cells.windows(rows.clone(), region), (rows, store), sums);
+                    let windows = cells.windows(rows.clone(), region, self.are_finite);
+                    self.multiply_by_channels(windows, (rows, store), sums);
                 }
             }
         }

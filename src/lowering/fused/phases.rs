@@ -18,6 +18,7 @@ use crate::geometry::{ConvGeometry, Phase};
 use crate::lowering::Epilogue;
 use crate::lowering::image::Image;
 use crate::lowering::lanes::Vector;
+use crate::lowering::packed::PackedWeights;
 use crate::lowering::pieces::{blocks, channel_blocks};
 use crate::lowering::runs::copy_short;
 use crate::lowering::scratch::{ALIGNMENT_BYTES, aligned};
@@ -97,7 +98,7 @@ impl Phases {
     /// `output [N, C, cells]`, the gradient of the input, from that of the output, finished by the epilogue.
     pub fn run<T: Element>(
         &self,
-        weights: &[T],
+        PackedWeights { values: weights, are_finite }: &PackedWeights<T>,
         grad_output: ArrayView5<'_, T>,
         (epilogue, groups): (Epilogue<'_, T>, usize),
         (output, workspace): (ArrayViewMut3<'_, T>, &mut [T]),
@@ -115,7 +116,8 @@ impl Phases {
         parallel::for_each(pieces, workspace, self.slot_len, |(image, channel, place, mut piece), slot: &mut [T]| {
             let (columns, slot) = aligned(slot).split_at_mut(self.columns_len);
             for row in 0..self.counts[1].min(piece.ncols() / width) {
-                let band = Band { phases: self, weights, groups, first: channel % group, place, row };
+                let (first, are_finite) = (channel % group, *are_finite);
+                let band = Band { phases: self, weights, are_finite, groups, first, place, row };
                 band.run((grad_output, image, channel / group), piece.view_mut(), (columns, slot));
             }
             epilogue.apply(channel, piece);
@@ -127,6 +129,7 @@ impl Phases {
 struct Band<'a, T> {
     phases: &'a Phases,
     weights: &'a [T],
+    are_finite: bool,
     groups: usize,
     first: usize,
     place: [usize; 2],
@@ -157,6 +160,7 @@ impl<T: Element> Band<'_, T> {
                 geometry: g,
                 layout,
                 weights: &weights[group * (weights.len() - TAIL_SLACK) / self.groups..],
+                are_finite: self.are_finite,
                 first: self.first,
                 // Of sums that are phases of an output, which is finished as a whole.
                 epilogue: Epilogue::NONE,

@@ -211,6 +211,7 @@ impl Task<'_> {
                 start: 0,
                 counts: [1, 1, ins],
                 steps: [0, 0, 1],
+                border: None,
             };
             for (first, lanes) in self.tiles.all() {
                 let grads = &parts.grads[value * grads_step + first * layout.tiles..][..tiles * lanes];
