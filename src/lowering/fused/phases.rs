@@ -16,6 +16,7 @@ use crate::element::Element;
 use crate::gemm::TAIL_SLACK;
 use crate::geometry::{ConvGeometry, Phase};
 use crate::lowering::Epilogue;
+use crate::lowering::ahead::Output;
 use crate::lowering::image::Image;
 use crate::lowering::lanes::Vector;
 use crate::lowering::packed::PackedWeights;
@@ -27,6 +28,9 @@ use crate::simd::arch;
 
 /// A task's phases of columns, which are written, put side by side and then not needed any more.
 const COLUMN_BYTES: usize = 512 << 10;
+
+/// Gradients of more bytes go to memory.
+const FAR_BYTES: usize = 8 << 20;
 
 /// How an input gradient is cut, and each phase of it.
 #[derive(Debug, Clone)]
@@ -44,6 +48,8 @@ pub(crate) struct Phases {
     /// Elements of all phases of columns.
     columns_len: usize,
     slot_len: usize,
+    /// Whether the batch's gradients are so many that they go to memory: the next channel's cells are asked for.
+    is_far: bool,
 }
 
 /// The convolution of one phase.
@@ -78,7 +84,8 @@ impl Phases {
         let parts = parts.collect();
         let slack = 3 * ALIGNMENT_BYTES / vector.size;
         let slot_len = task_len.saturating_add(columns_len).saturating_add(slack);
-        Some(Self { counts, input, channels, rows, parts, columns_len, slot_len })
+        let bytes = geometry.input_shape().into_iter().fold(vector.size, usize::saturating_mul);
+        Some(Self { counts, input, channels, rows, parts, columns_len, slot_len, is_far: bytes > FAR_BYTES })
     }
 
     /// Elements of the scratch memory of one lane.
@@ -171,7 +178,11 @@ impl<T: Element> Band<'_, T> {
             task.run(Image::of(g, grad_output, image, group), slot);
         }
         let first = self.row * width;
+        let output = Output::of(piece.view());
         for (channel, mut cells) in piece.rows_mut().into_iter().enumerate() {
+            for line in 0..if self.phases.is_far { lines } else { 0 } {
+                output.ask((channel + 1, 1), (first + line * rows * width, width), 0);
+            }
             let source = |column: usize| {
                 let start = column * area + channel * lines * span(column);
                 parts[column].as_ref().map(|_| &columns[start..start + lines * span(column)])
