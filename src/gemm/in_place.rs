@@ -145,11 +145,14 @@ impl<T: Element, const VECTORS: usize, const STEP: usize> WithSimd for Tile<'_, 
                 let start = |row: usize| self.windows.row_start(row).wrapping_add(column * STEP);
                 let all = if together == 2 && row + 1 < lines { 2 * count } else { count };
                 (self.ahead)(window..window + all);
+                let columns = column..column + count;
                 if all > count {
-                    self.add_pair(simd, count, ([start(row), start(row + 1)], window), ahead);
+                    let zeros =
+                        border.and_then(|border| Zeros::of_pair(border, [row, row + 1].map(|row| row % rows), columns));
+                    self.add_pair(simd, count, ([start(row), start(row + 1)], window), (zeros, ahead));
                 } else {
                     let long = border.filter(|_| 2 * count > most);
-                    let zeros = long.and_then(|border| Zeros::of(border, row % rows, column..column + count));
+                    let zeros = long.and_then(|border| Zeros::of(border, row % rows, columns));
                     self.add_row(simd, count, ([start(row)], window), (zeros, ahead));
                 }
                 column += count;
@@ -207,8 +210,27 @@ impl<T: Element, const VECTORS: usize, const STEP: usize> Tile<'_, T, VECTORS, S
 
     /// The same of two rows.
     #[inline(always)]
-    fn add_pair<S: Simd>(&mut self, simd: S, count: usize, place: ([usize; 2], usize), ahead: (*const T, usize)) {
-        let (has_many, ahead) = (has_many_registers::<T, S>(), (&Zeros::NONE, ahead));
+    fn add_pair<S: Simd>(
+        &mut self,
+        simd: S,
+        count: usize,
+        place: ([usize; 2], usize),
+        (zeros, ahead): (Option<Zeros>, (*const T, usize)),
+    ) {
+        let has_many = has_many_registers::<T, S>();
+        if let Some(zeros) = zeros.as_ref().filter(|_| if has_many { count > 3 } else { count > 1 }) {
+            let ahead = (zeros, ahead);
+            return match count {
+                2 if !has_many => self.add::<S, 2, 2, true>(simd, place, ahead),
+                3 if !has_many => self.add::<S, 2, 3, true>(simd, place, ahead),
+                4 if has_many => self.add::<S, 2, 4, true>(simd, place, ahead),
+                5 if has_many => self.add::<S, 2, 5, true>(simd, place, ahead),
+                6 if has_many => self.add::<S, 2, 6, true>(simd, place, ahead),
+                7 if has_many => self.add::<S, 2, 7, true>(simd, place, ahead),
+                _ => unreachable!("{count} windows of a tile's row"),
+            };
+        }
+        let ahead = (&Zeros::NONE, ahead);
         match count {
             1 => self.add::<S, 2, 1, false>(simd, place, ahead),
             2 => self.add::<S, 2, 2, false>(simd, place, ahead),
@@ -253,6 +275,16 @@ impl<T: Element, const VECTORS: usize, const STEP: usize> Tile<'_, T, VECTORS, S
                     None | Some(Readers::All) => add_step::<T, S, ROWS, COUNT, VECTORS, STEP, 0, 0>(simd, step, sums),
                     Some(Readers::AllButFirst) => add_step::<T, S, ROWS, COUNT, VECTORS, STEP, 1, 0>(simd, step, sums),
                     Some(Readers::AllButLast) => add_step::<T, S, ROWS, COUNT, VECTORS, STEP, 0, 1>(simd, step, sums),
+                    Some(Readers::FirstRow) => {
+                        add_line::<T, S, COUNT, VECTORS, STEP, 0, 0>(simd, (lines[0], channels), &mut sums[0])
+                    }
+                    Some(Readers::SecondRow) => {
+                        add_line::<T, S, COUNT, VECTORS, STEP, 0, 0>(
+                            simd,
+                            (lines[ROWS - 1], channels),
+                            &mut sums[ROWS - 1],
+                        );
+                    }
                     Some(Readers::None) => {}
                 }
             }
@@ -305,11 +337,29 @@ fn add_step<
     sums: &mut [[[T::Vector<S>; VECTORS]; COUNT]; ROWS],
 ) {
     for row in 0..ROWS {
-        for i in FIRST..COUNT - LAST {
-            let cell = T::splat(simd, lines[row][i * STEP]);
-            for vector in 0..VECTORS {
-                sums[row][i][vector] = T::fused(simd, channels[vector], cell, sums[row][i][vector]);
-            }
+        add_line::<T, S, COUNT, VECTORS, STEP, FIRST, LAST>(simd, (lines[row], channels), &mut sums[row]);
+    }
+}
+
+/// The same of one row.
+#[inline(always)]
+fn add_line<
+    T: Element,
+    S: Simd,
+    const COUNT: usize,
+    const VECTORS: usize,
+    const STEP: usize,
+    const FIRST: usize,
+    const LAST: usize,
+>(
+    simd: S,
+    (line, channels): (&[T], [T::Vector<S>; VECTORS]),
+    sums: &mut [[T::Vector<S>; VECTORS]; COUNT],
+) {
+    for i in FIRST..COUNT - LAST {
+        let cell = T::splat(simd, line[i * STEP]);
+        for vector in 0..VECTORS {
+            sums[i][vector] = T::fused(simd, channels[vector], cell, sums[i][vector]);
         }
     }
 }
