@@ -111,6 +111,24 @@ pub(super) fn multiply<T: Element>(
     }
 }
 
+/// Runs something with the number of windows of a row as the constant `COUNT`: one of the first numbers, or, where there are many
+/// registers, of all of them.
+macro_rules! with_count {
+    ($count:ident, $has_many:ident, [$($few:literal)*], [$($many:literal)*], $run:block) => {
+        match $count {
+            $($few => {
+                const COUNT: usize = $few;
+                $run
+            })*
+            $($many if $has_many => {
+                const COUNT: usize = $many;
+                $run
+            })*
+            _ => unreachable!("{} windows of a tile's row", $count),
+        }
+    };
+}
+
 struct Tile<'a, T, const VECTORS: usize, const STEP: usize> {
     windows: Windows<'a, T>,
     weights: &'a [T],
@@ -130,7 +148,7 @@ impl<T: Element, const VECTORS: usize, const STEP: usize> WithSimd for Tile<'_, 
         let has_many = has_many_registers::<T, S>();
         let most = if has_many { MANY } else { FEW };
         let (lines, pieces) = (planes * rows, width.div_ceil(most));
-        // Short rows are taken by two. In longer ones products with zeros around the image are left out.
+        // Short rows are taken by two: a step has as many products for its weights then as in a long one.
         let together = if 2 * width <= most { 2 } else { 1 };
         let tiles = (lines.div_ceil(together) * pieces).max(1);
         let share = self.next.len().div_ceil(tiles);
@@ -151,6 +169,7 @@ impl<T: Element, const VECTORS: usize, const STEP: usize> WithSimd for Tile<'_, 
                         border.and_then(|border| Zeros::of_pair(border, [row, row + 1].map(|row| row % rows), columns));
                     self.add_pair(simd, count, ([start(row), start(row + 1)], window), (zeros, ahead));
                 } else {
+                    // What is left of short rows has too few products a step to decide for each.
                     let long = border.filter(|_| 2 * count > most);
                     let zeros = long.and_then(|border| Zeros::of(border, row % rows, columns));
                     self.add_row(simd, count, ([start(row)], window), (zeros, ahead));
@@ -172,39 +191,13 @@ impl<T: Element, const VECTORS: usize, const STEP: usize> Tile<'_, T, VECTORS, S
         (zeros, ahead): (Option<Zeros>, (*const T, usize)),
     ) {
         let has_many = has_many_registers::<T, S>();
-        if let Some(zeros) = &zeros {
-            let ahead = (zeros, ahead);
-            return match count {
-                4 if !has_many => self.add::<S, 1, 4, true>(simd, place, ahead),
-                5 if !has_many => self.add::<S, 1, 5, true>(simd, place, ahead),
-                6 if !has_many => self.add::<S, 1, 6, true>(simd, place, ahead),
-                8 if has_many => self.add::<S, 1, 8, true>(simd, place, ahead),
-                9 if has_many => self.add::<S, 1, 9, true>(simd, place, ahead),
-                10 if has_many => self.add::<S, 1, 10, true>(simd, place, ahead),
-                11 if has_many => self.add::<S, 1, 11, true>(simd, place, ahead),
-                12 if has_many => self.add::<S, 1, 12, true>(simd, place, ahead),
-                13 if has_many => self.add::<S, 1, 13, true>(simd, place, ahead),
-                14 if has_many => self.add::<S, 1, 14, true>(simd, place, ahead),
-                _ => unreachable!("{count} windows of a long row's tile"),
-            };
-        }
-        let ahead = (&Zeros::NONE, ahead);
-        match count {
-            1 => self.add::<S, 1, 1, false>(simd, place, ahead),
-            2 => self.add::<S, 1, 2, false>(simd, place, ahead),
-            3 => self.add::<S, 1, 3, false>(simd, place, ahead),
-            4 => self.add::<S, 1, 4, false>(simd, place, ahead),
-            5 => self.add::<S, 1, 5, false>(simd, place, ahead),
-            6 => self.add::<S, 1, 6, false>(simd, place, ahead),
-            7 if has_many => self.add::<S, 1, 7, false>(simd, place, ahead),
-            8 if has_many => self.add::<S, 1, 8, false>(simd, place, ahead),
-            9 if has_many => self.add::<S, 1, 9, false>(simd, place, ahead),
-            10 if has_many => self.add::<S, 1, 10, false>(simd, place, ahead),
-            11 if has_many => self.add::<S, 1, 11, false>(simd, place, ahead),
-            12 if has_many => self.add::<S, 1, 12, false>(simd, place, ahead),
-            13 if has_many => self.add::<S, 1, 13, false>(simd, place, ahead),
-            14 if has_many => self.add::<S, 1, 14, false>(simd, place, ahead),
-            _ => unreachable!("{count} windows of a tile"),
+        match &zeros {
+            Some(zeros) => with_count!(count, has_many, [4 5 6], [8 9 10 11 12 13 14], {
+                self.add::<S, 1, COUNT, true>(simd, place, (zeros, ahead))
+            }),
+            None => with_count!(count, has_many, [1 2 3 4 5 6], [7 8 9 10 11 12 13 14], {
+                self.add::<S, 1, COUNT, false>(simd, place, (&Zeros::NONE, ahead))
+            }),
         }
     }
 
@@ -218,28 +211,13 @@ impl<T: Element, const VECTORS: usize, const STEP: usize> Tile<'_, T, VECTORS, S
         (zeros, ahead): (Option<Zeros>, (*const T, usize)),
     ) {
         let has_many = has_many_registers::<T, S>();
-        if let Some(zeros) = zeros.as_ref().filter(|_| if has_many { count > 3 } else { count > 1 }) {
-            let ahead = (zeros, ahead);
-            return match count {
-                2 if !has_many => self.add::<S, 2, 2, true>(simd, place, ahead),
-                3 if !has_many => self.add::<S, 2, 3, true>(simd, place, ahead),
-                4 if has_many => self.add::<S, 2, 4, true>(simd, place, ahead),
-                5 if has_many => self.add::<S, 2, 5, true>(simd, place, ahead),
-                6 if has_many => self.add::<S, 2, 6, true>(simd, place, ahead),
-                7 if has_many => self.add::<S, 2, 7, true>(simd, place, ahead),
-                _ => unreachable!("{count} windows of a tile's row"),
-            };
-        }
-        let ahead = (&Zeros::NONE, ahead);
-        match count {
-            1 => self.add::<S, 2, 1, false>(simd, place, ahead),
-            2 => self.add::<S, 2, 2, false>(simd, place, ahead),
-            3 => self.add::<S, 2, 3, false>(simd, place, ahead),
-            4 if has_many => self.add::<S, 2, 4, false>(simd, place, ahead),
-            5 if has_many => self.add::<S, 2, 5, false>(simd, place, ahead),
-            6 if has_many => self.add::<S, 2, 6, false>(simd, place, ahead),
-            7 if has_many => self.add::<S, 2, 7, false>(simd, place, ahead),
-            _ => unreachable!("{count} windows of a tile's row"),
+        match &zeros {
+            Some(zeros) => with_count!(count, has_many, [1 2 3], [4 5 6 7], {
+                self.add::<S, 2, COUNT, true>(simd, place, (zeros, ahead))
+            }),
+            None => with_count!(count, has_many, [1 2 3], [4 5 6 7], {
+                self.add::<S, 2, COUNT, false>(simd, place, (&Zeros::NONE, ahead))
+            }),
         }
     }
 
