@@ -28,8 +28,8 @@ const VALUE_CHANNELS: usize = 16;
 /// What a byte of weights costs that comes from the L3, once for each block of tiles …
 const WEIGHT_BYTE: f64 = 1.0;
 
-/// … and of so many weights that they come from memory. (With AVX-512 at full rate it is 3, at half rate 1.2. Between them every
-/// layer of the suites stays ahead of the peers on both.)
+/// … and of so many weights that they come from memory. (About 3 with AVX-512 at full rate and 1.2 at half rate, as 512→512 3×3 at 7
+/// showed; a value between them loses less on either than that of the other.)
 const FAR_WEIGHT_BYTE: f64 = 2.0;
 const FAR_WEIGHT_BYTES: f64 = (20_u64 << 20) as f64;
 

@@ -27,10 +27,11 @@ const SLAB_BYTES: usize = 384 << 10;
 /// The part of the output that one task adds to, block after block, must stay in the L2 as well.
 const OUTPUT_BYTES: usize = 384 << 10;
 
-/// More where a block has so many weights that reading them again for each task costs more than the output does: for
-/// sums over several blocks, and for those over one, which are written once.
+/// More where a block has so many weights that reading them again for each task costs more than the output does …
 const MANY_WEIGHT_BYTES: usize = 128 << 10;
 const LONG_OUTPUT_BYTES: usize = 512 << 10;
+
+/// … and of sums over one block, which are written once.
 const SINGLE_OUTPUT_BYTES: usize = 1024 << 10;
 
 /// Panels that are packed before the weights of a block are read. Where those are so large that reading them
