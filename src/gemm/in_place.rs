@@ -111,22 +111,23 @@ pub(super) fn multiply<T: Element>(
     }
 }
 
-/// Runs something with the number of windows of a row as the constant `COUNT`: one of the first numbers, or, where there are many
-/// registers, of all of them.
-macro_rules! with_count {
-    ($count:ident, $has_many:ident, [$($few:literal)*], [$($many:literal)*], $run:block) => {
-        match $count {
-            $($few => {
-                const COUNT: usize = $few;
-                $run
-            })*
-            $($many if $has_many => {
-                const COUNT: usize = $many;
-                $run
-            })*
-            _ => unreachable!("{} windows of a tile's row", $count),
+/// Calls [`Tile::add`] for so many rows with the number of windows of each as a constant: one of the first numbers, or, where
+/// there are many registers, of all of them.
+macro_rules! add_rows {
+    ($rows:literal, [$($few:literal)*], [$($many:literal)*], $tile:ident, $simd:ident, $count:expr, $place:expr, ($zeros:expr, $ahead:expr)) => {{
+        let has_many = has_many_registers::<T, S>();
+        match ($count, &$zeros) {
+            $(
+                ($few, None) => $tile.add::<S, $rows, $few, false>($simd, $place, (&Zeros::NONE, $ahead)),
+                ($few, Some(zeros)) => $tile.add::<S, $rows, $few, true>($simd, $place, (zeros, $ahead)),
+            )*
+            $(
+                ($many, None) if has_many => $tile.add::<S, $rows, $many, false>($simd, $place, (&Zeros::NONE, $ahead)),
+                ($many, Some(zeros)) if has_many => $tile.add::<S, $rows, $many, true>($simd, $place, (zeros, $ahead)),
+            )*
+            (count, _) => unreachable!("{count} windows of a tile's row"),
         }
-    };
+    }};
 }
 
 struct Tile<'a, T, const VECTORS: usize, const STEP: usize> {
@@ -167,12 +168,14 @@ impl<T: Element, const VECTORS: usize, const STEP: usize> WithSimd for Tile<'_, 
                 if all > count {
                     let zeros =
                         border.and_then(|border| Zeros::of_pair(border, [row, row + 1].map(|row| row % rows), columns));
-                    self.add_pair(simd, count, ([start(row), start(row + 1)], window), (zeros, ahead));
+                    let place = ([start(row), start(row + 1)], window);
+                    add_rows!(2, [1 2 3], [4 5 6 7], self, simd, count, place, (zeros, ahead));
                 } else {
                     // What is left of short rows has too few products a step to decide for each.
                     let long = border.filter(|_| 2 * count > most);
                     let zeros = long.and_then(|border| Zeros::of(border, row % rows, columns));
-                    self.add_row(simd, count, ([start(row)], window), (zeros, ahead));
+                    let place = ([start(row)], window);
+                    add_rows!(1, [1 2 3 4 5 6], [7 8 9 10 11 12 13 14], self, simd, count, place, (zeros, ahead));
                 }
                 column += count;
                 window += all;
@@ -182,45 +185,6 @@ impl<T: Element, const VECTORS: usize, const STEP: usize> WithSimd for Tile<'_, 
 }
 
 impl<T: Element, const VECTORS: usize, const STEP: usize> Tile<'_, T, VECTORS, STEP> {
-    #[inline(always)]
-    fn add_row<S: Simd>(
-        &mut self,
-        simd: S,
-        count: usize,
-        place: ([usize; 1], usize),
-        (zeros, ahead): (Option<Zeros>, (*const T, usize)),
-    ) {
-        let has_many = has_many_registers::<T, S>();
-        match &zeros {
-            Some(zeros) => with_count!(count, has_many, [4 5 6], [8 9 10 11 12 13 14], {
-                self.add::<S, 1, COUNT, true>(simd, place, (zeros, ahead))
-            }),
-            None => with_count!(count, has_many, [1 2 3 4 5 6], [7 8 9 10 11 12 13 14], {
-                self.add::<S, 1, COUNT, false>(simd, place, (&Zeros::NONE, ahead))
-            }),
-        }
-    }
-
-    /// The same of two rows.
-    #[inline(always)]
-    fn add_pair<S: Simd>(
-        &mut self,
-        simd: S,
-        count: usize,
-        place: ([usize; 2], usize),
-        (zeros, ahead): (Option<Zeros>, (*const T, usize)),
-    ) {
-        let has_many = has_many_registers::<T, S>();
-        match &zeros {
-            Some(zeros) => with_count!(count, has_many, [1 2 3], [4 5 6 7], {
-                self.add::<S, 2, COUNT, true>(simd, place, (zeros, ahead))
-            }),
-            None => with_count!(count, has_many, [1 2 3], [4 5 6 7], {
-                self.add::<S, 2, COUNT, false>(simd, place, (&Zeros::NONE, ahead))
-            }),
-        }
-    }
-
     /// The sums of so many neighbouring windows from each of the `starts` on. With each step one line of what is read next is
     /// asked for.
     #[inline(always)]
