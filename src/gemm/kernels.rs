@@ -11,6 +11,7 @@ use std::sync::{LazyLock, OnceLock};
 use gemm_common::microkernel::MicroKernelFn;
 use ndarray::ArrayViewMut2;
 
+use super::in_panels::{self, MultiplyPanels};
 use super::in_place::{self, Multiply};
 use super::in_rows::{self, MultiplyRows};
 use super::store::Store;
@@ -30,6 +31,8 @@ pub(crate) struct Kernel<T: 'static> {
     pub(super) in_place: Multiply<T>,
     /// The same with windows on the lanes.
     pub(super) in_rows: MultiplyRows<T>,
+    /// That of panels of windows.
+    pub(super) in_panels: MultiplyPanels<T>,
     /// What [`rate`](Self::rate) has measured.
     pub(super) rate: OnceLock<f64>,
 }
@@ -132,6 +135,7 @@ macro_rules! kernel {
             isa: $isa,
             in_place: in_place::multiply,
             in_rows: in_rows::multiply,
+            in_panels: in_panels::multiply,
             rate: OnceLock::new(),
         }
     };

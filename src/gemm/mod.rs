@@ -2,6 +2,7 @@
 
 mod backend;
 mod dense;
+mod in_panels;
 mod in_place;
 mod in_rows;
 mod kernels;
@@ -16,6 +17,7 @@ mod windows;
 pub(crate) use backend::Dense;
 pub use backend::{Backend, DenseCalls, dense_calls};
 pub(crate) use dense::matmul;
+pub(crate) use in_panels::Panels;
 pub(crate) use in_place::{Sums, channel_lanes, is_step};
 pub(crate) use in_rows::row_channels;
 pub use kernels::isa;

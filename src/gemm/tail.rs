@@ -21,8 +21,8 @@ pub(super) const MAX_TAIL: usize = 4;
 /// Elements of the right operand that may be read from each step's start on, those beyond its columns for nothing.
 pub(crate) const TAIL_SLACK: usize = WIDTH;
 
-/// Computes a few lanes of two tiles at once, or adds to them: the tile of `operands` has the first `columns` columns
-/// of `c [columns of both, lanes]`, the others are those of a tile whose right operand follows it.
+/// Computes a few lanes of one wide tile or of two narrow ones at once, or adds to them: the tile of `operands` has the first
+/// columns of `c [columns, lanes]`, others are those of a tile whose right operand follows it.
 ///
 /// Each sum is taken in the order in which the microkernel takes it, so that it does not matter which of them
 /// computes a lane. Two tiles, since each addition to one sum waits for the last.
@@ -31,16 +31,17 @@ pub(crate) const TAIL_SLACK: usize = WIDTH;
 /// If a size does not fit, which is a mistake of this crate.
 pub(crate) fn multiply_tail<T: Element>(operands: Operands<'_, T>, store: Store, mut c: ArrayViewMut2<'_, T>) {
     let (columns, lanes) = (operands.right_step, c.ncols());
-    assert!(columns <= WIDTH && c.nrows() <= 2 * columns && lanes <= MAX_TAIL, "a tail of two tiles");
-    let next = match c.nrows().saturating_sub(columns) {
-        0 => (operands.right, columns),
+    let (first, others) = (columns.min(WIDTH), c.nrows().saturating_sub(columns));
+    assert!(columns <= WIDTH * if others > 0 { 1 } else { 2 } && others <= WIDTH && lanes <= MAX_TAIL, "a tail");
+    let next = match others {
+        0 => (&operands.right[first..], columns),
         others => (&operands.right[operands.k * columns..], others),
     };
     let mut sums = [[[T::zero(); WIDTH]; 2]; MAX_TAIL];
     // Registers of eight: the widest would be half empty.
     narrow_arch().dispatch(Tail { operands, next, lanes, sums: &mut sums });
     for ((column, lane), to) in c.indexed_iter_mut() {
-        store.put(to, sums[lane][column / columns][column % columns]);
+        store.put(to, sums[lane][usize::from(column >= first)][column % first]);
     }
 }
 
@@ -102,33 +103,56 @@ impl<T: Element> Tail<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gemm::Kernel;
+    use crate::gemm::{Kernel, Panels, row_channels};
+    use crate::simd::Input;
     use ndarray::{Array2, s};
+
+    /// Sums of two tiles of so many columns, by one of the products and as a tail.
+    fn check([columns, others]: [usize; 2], product: impl Fn(Operands<'_, f32>, Store, ArrayViewMut2<'_, f32>)) {
+        let kernel = Kernel::<f32>::best();
+        let (k, vector) = (37, kernel.vector);
+        let value = |i: usize| ((i * 7919) % 1009) as f32 / 1009.0 - 0.5;
+        let left: Vec<f32> = (0..k * vector).map(value).collect();
+        let right: Vec<f32> = (0..k * (columns + others) + TAIL_SLACK).map(value).collect();
+        for lanes in 1..=kernel.most_tail() {
+            let mut expected = Array2::from_elem((columns + others, vector), 0.25);
+            let mut found = expected.slice(s![.., ..lanes]).to_owned();
+            let (left, right) = (&left[..], &right[..]);
+            let operands = Operands { k, left, left_step: vector, right, right_step: columns, right_column: 1 };
+            for store in [Store::Add, Store::Overwrite, Store::Add] {
+                let (first, second) = expected.view_mut().split_at(ndarray::Axis(0), columns);
+                product(operands, store, first);
+                if others > 0 {
+                    let right = &right[k * columns..];
+                    product(Operands { right, right_step: others, ..operands }, store, second);
+                }
+                multiply_tail(operands, store, found.view_mut());
+                assert_eq!(found, expected.slice(s![.., ..lanes]), "{lanes} lanes, {columns} and {others} columns");
+            }
+        }
+    }
 
     #[test]
     fn tails_are_the_bits_of_the_microkernel() {
         let kernel = Kernel::<f32>::best();
-        let (k, vector, columns) = (37, kernel.vector, kernel.columns());
-        let value = |i: usize| ((i * 7919) % 1009) as f32 / 1009.0 - 0.5;
-        let left: Vec<f32> = (0..k * vector).map(value).collect();
-        let right: Vec<f32> = (0..2 * k * columns + TAIL_SLACK).map(value).collect();
-        for lanes in 1..=kernel.most_tail() {
-            for others in 0..=columns {
-                let mut expected = Array2::from_elem((columns + others, vector), 0.25);
-                let mut found = expected.slice(s![.., ..lanes]).to_owned();
-                let (left, right) = (&left[..], &right[..]);
-                let operands = Operands { k, left, left_step: vector, right, right_step: columns, right_column: 1 };
-                for store in [Store::Add, Store::Overwrite, Store::Add] {
-                    let (first, second) = expected.view_mut().split_at(ndarray::Axis(0), columns);
-                    kernel.run(operands, store, first);
-                    if others > 0 {
-                        let right = &right[k * columns..];
-                        kernel.run(Operands { right, right_step: others, ..operands }, store, second);
-                    }
-                    multiply_tail(operands, store, found.view_mut());
-                    assert_eq!(found, expected.slice(s![.., ..lanes]), "{lanes} lanes, {others} columns");
-                }
-            }
+        let columns = kernel.columns();
+        for others in 0..=columns {
+            check([columns, others], |operands, store, to| kernel.run(operands, store, to));
+        }
+    }
+
+    #[test]
+    fn tails_are_the_bits_of_panels() {
+        let kernel = Kernel::<f32>::best();
+        for columns in 1..=row_channels::<f32>() {
+            check([columns, 0], |operands, store, mut to| {
+                let Operands { k, left: cells, left_step: row_step, right, .. } = operands;
+                let panels = Panels { cells, lanes: row_step, step: row_step, row_step };
+                let mut lines: Vec<&mut [f32]> =
+                    to.rows_mut().into_iter().filter_map(ndarray::ArrayViewMut1::into_slice).collect();
+                let weights = &right[..k * columns];
+                kernel.multiply_panels(panels, weights, (store, &mut lines), &mut Input::none());
+            });
         }
     }
 }

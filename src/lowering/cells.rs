@@ -2,34 +2,17 @@
 
 use std::ops::Range;
 
-use super::ahead::Input;
 use super::image::Image;
 use super::panel::{Chunks, Rows, pack_panel};
 use super::patches::{Segment, segments};
 use super::slab::{Region, Slab, fill_slab, is_padded};
 use crate::element::Element;
-use crate::gemm::{Border, Kernel, MOST_TAPS, Windows};
+use crate::gemm::{Border, Kernel, MOST_TAPS, Panels, Windows};
 use crate::geometry::{Axis, ConvGeometry, PadMode};
+use crate::simd::Input;
 
 /// Rows so many bytes apart share their few places in the L1, and push each other out of it: they are packed.
 const SAME_SET_BYTES: usize = 2048;
-
-/// Rows of the patch matrix as the microkernel reads them: panels of windows side by side.
-#[derive(Clone, Copy)]
-pub(super) struct Panels<'a, T> {
-    pub cells: &'a [T],
-    /// Elements from a panel to the next, and from a row of it to the next.
-    step: usize,
-    pub row_step: usize,
-}
-
-impl<'a, T: Element> Panels<'a, T> {
-    /// From a window on.
-    pub fn from(&self, window: usize) -> &'a [T] {
-        let lanes = Kernel::<T>::best().lanes();
-        &self.cells[window / lanes * self.step + window % lanes..]
-    }
-}
 
 #[derive(Clone, Copy)]
 pub(super) struct Cells<'a, T> {
@@ -130,13 +113,13 @@ impl<'a, T: Element> Cells<'a, T> {
     {
         let lanes = Kernel::<T>::best().lanes();
         if let Some(cells) = self.in_place(rows, windows.clone()) {
-            return Panels { cells, step: lanes, row_step: self.slab.channel_len };
+            return Panels { cells, lanes, step: lanes, row_step: self.slab.channel_len };
         }
         match self.is_copy {
             true => self.pack::<1>(places, windows, (panels, panel_len)),
             false => self.pack::<4>(places.far(), windows, (panels, panel_len)),
         }
-        Panels { cells: panels, step: panel_len, row_step: lanes }
+        Panels { cells: panels, lanes, step: panel_len, row_step: lanes }
     }
 
     /// Whether windows lie in each channel one after the other.

@@ -4,7 +4,6 @@
 //! and weight gradient. Arrays come as `[N, C, D, H, W]` views of any strides; outputs with their
 //! windows merged into one axis.
 
-mod ahead;
 mod algorithm;
 mod cells;
 mod depthwise;

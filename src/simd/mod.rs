@@ -1,10 +1,12 @@
 //! The widest instructions of this processor for loops that the compiler vectorises, and what it does not.
 
+mod ahead;
 mod ask;
 mod halve;
 mod split;
 mod turn;
 
+pub(crate) use ahead::{Input, Output, ask_for};
 pub(crate) use ask::{LINE_BYTES, ask_for_line};
 pub(crate) use halve::{halve_f32, halve_plain};
 pub(crate) use split::{split_f32, split_f64};

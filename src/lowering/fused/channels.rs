@@ -8,11 +8,10 @@ use super::Task;
 use super::weights::Tiles;
 use crate::element::Element;
 use crate::gemm::{Kernel, Store, Sums, Windows};
-use crate::lowering::ahead::Output;
 use crate::lowering::lanes::Lanes;
 use crate::lowering::pieces::{blocks, entries};
 use crate::lowering::turned::Side;
-use crate::simd::SIDE;
+use crate::simd::{Output, SIDE};
 
 /// Windows whose sums stay in the L1 from the last product until they are turned, at the most, about.
 pub(super) const PART_WINDOWS: usize = 128;
@@ -58,7 +57,7 @@ impl<T: Element> Task<'_, '_, '_, T> {
                     let tile = Sums { sums: &mut *sums, step: lanes };
                     kernel.multiply_windows(part, (these, next), (store, tile), &mut |windows| {
                         if is_last {
-                            output.ask((0, lanes), (start + windows.start, windows.len()), 0);
+                            output.ask((0, lanes), (start + windows.start, windows.len()));
                         }
                     });
                     for (number, side) in sides.iter_mut().flatten().enumerate().filter(|_| is_last) {

@@ -169,7 +169,7 @@ impl Cut {
         let slack = 64 / vector.size;
         let outs = self.channels.min(geometry.group_out_channels());
         let windows = self.planes * self.rows * geometry.axes[2].output;
-        let tile = vector.lanes * vector.columns;
+        let tile = vector.lanes * vector.row_channels;
         let sums = match self.lanes {
             Lanes::Windows if self.is_folded && self.planes > 1 => outs * windows.next_multiple_of(vector.len) + tile,
             Lanes::Windows => tile,
@@ -246,8 +246,7 @@ pub(super) fn window_step(geometry: &ConvGeometry, lanes: Lanes) -> usize {
 /// Tasks own whole tiles of channels.
 pub(super) fn channel_unit(lanes: Lanes, vector: Vector) -> usize {
     match lanes {
-        Lanes::Windows => vector.columns,
-        Lanes::Rows => vector.row_channels,
+        Lanes::Windows | Lanes::Rows => vector.row_channels,
         Lanes::Channels => vector.channels[1],
     }
 }

@@ -104,7 +104,7 @@ mod tests {
     fn images_of_small_maps_are_taken_together_and_large_ones_one_by_one() {
         let found = layout([8, 512, 7, 7], [2048, 512, 1, 1], 1);
         assert!(found.folded.is_some());
-        assert_eq!((found.lanes, found.planes, found.channels), (Lanes::Windows, 4, 1026));
+        assert_eq!((found.lanes, found.planes, found.channels), (Lanes::Windows, 4, 1036));
         assert!(layout([1, 512, 7, 7], [2048, 512, 1, 1], 1).folded.is_none());
         assert!(layout([8, 256, 14, 14], [256, 256, 1, 1], 1).folded.is_none());
     }

@@ -20,6 +20,7 @@ mod layout;
 mod phases;
 mod rows;
 mod weights;
+mod windows;
 
 pub(crate) use layout::Layout;
 pub(crate) use phases::{Phases, has_phases};
@@ -27,23 +28,20 @@ pub(crate) use weights::{pack_weights, phase_kernels};
 
 use std::ops::Range;
 
-use ndarray::{ArrayView5, ArrayViewMut2, ArrayViewMut3, Axis, s};
+use ndarray::{ArrayView5, ArrayViewMut3, Axis};
 
 use self::weights::Tiles;
 use super::Epilogue;
-use super::ahead::{Input, Output};
-use super::cells::{Cells, Panels};
+use super::cells::Cells;
 use super::fold::{fold_input, fold_output};
 use super::image::Image;
 use super::lanes::Lanes;
 use super::packed::PackedWeights;
 use super::pieces::{blocks, channel_blocks};
-use super::runs::copy_short;
 use super::scratch::aligned;
 use super::slab::Region;
-use super::tile::multiply_tile;
 use crate::element::Element;
-use crate::gemm::{Kernel, Operands, Store, TAIL_SLACK, multiply_tail};
+use crate::gemm::{Store, TAIL_SLACK};
 use crate::geometry::ConvGeometry;
 use crate::parallel;
 
@@ -143,115 +141,10 @@ impl<'a, T: Element> Task<'a, '_, '_, T> {
         self.epilogue.apply(self.channel, self.piece.view_mut());
     }
 
-    /// Adds the products of one block of rows of the patch matrix, with windows on the lanes.
-    fn block(
-        &mut self,
-        cells: Cells<'_, T>,
-        (rows, store): (Range<usize>, Store),
-        (panels, sums): (&mut [T], &mut [T]),
-    ) {
-        let kernel = Kernel::<T>::best();
-        let windows = self.windows();
-        let places = cells.rows(rows.clone());
-        let (lanes, panel_len) = (kernel.lanes(), self.layout.panel_len);
-        for start in (0..windows).step_by(lanes * self.layout.panels) {
-            let count = (lanes * self.layout.panels).min(windows - start);
-            let first = self.window + start;
-            let panels = cells.panels((rows.clone(), places), first..first + count, (&mut *panels, panel_len));
-            let ahead = self.next(&cells, rows.clone(), start + count);
-            self.multiply_by_windows(panels, (start, count), (rows.clone(), store), (sums, ahead));
-        }
-    }
-
-    /// What is read after the windows before `end` of a block of rows: the next windows, else the next block's first ones, else
-    /// perhaps those of the next region.
-    fn next(&self, cells: &Cells<'_, T>, rows: Range<usize>, end: usize) -> Input<T> {
-        let (depth, all) = (self.geometry.patch_rows(), self.windows());
-        let count = Kernel::<T>::best().lanes() * self.layout.panels;
-        let (rows, windows) = if end < all {
-            (rows, end..all.min(end + count))
-        } else if rows.end < depth {
-            (rows.end..depth.min(rows.end + self.layout.block_rows), 0..all.min(count))
-        } else {
-            (0..depth.min(self.layout.block_rows), all..all + all.min(count))
-        };
-        cells.ahead(rows, self.window + windows.start..self.window + windows.end)
-    }
-
     /// The packed weights of a block of rows from this task's first channel on, with the padded channels
     /// of the group.
     fn weights(&self, rows: &Range<usize>, tiles: Tiles) -> &'a [T] {
         let padded = self.geometry.group_out_channels().next_multiple_of(tiles.unit);
         &self.weights[rows.start * padded + self.first * rows.len()..]
-    }
-
-    /// Windows on the lanes: tiles of channels × windows go straight to the output of an image, where its windows lie
-    /// side by side and fill whole vectors, else through a small buffer. Sums of several images are kept as `[channels,
-    /// windows]` until all blocks are added. Each tile of weights meets all panels while it is in the L1.
-    fn multiply_by_windows(
-        &mut self,
-        panels: Panels<'_, T>,
-        (start, count): (usize, usize),
-        (rows, store): (Range<usize>, Store),
-        (sums, mut ahead): (&mut [T], Input<T>),
-    ) {
-        let kernel = Kernel::<T>::best();
-        let tiles = Tiles::of::<T>(Lanes::Windows);
-        let k = rows.len();
-        let is_last = rows.end == self.geometry.patch_rows();
-        let mut weights = self.weights(&rows, tiles);
-        let tail = Some(count % kernel.vector).filter(|&tail| tail <= kernel.most_tail()).unwrap_or(0);
-        let [channels, images, windows] = self.dims();
-        let (piece, buffer) = if images == 1 {
-            (self.piece.slice_mut(s![.., 0, start..start + count]), sums)
-        } else {
-            let step = kernel.padded(images * windows);
-            let (sums, buffer) = sums.split_at_mut(channels * step);
-            let sums = ArrayViewMut2::from_shape((channels, step), sums).expect("the sums of all channels");
-            (sums.slice_move(s![.., start..start + kernel.padded(count - tail) + tail]), buffer)
-        };
-        let (is_contiguous, whole) = (piece.strides()[1] == 1, piece.ncols() - tail);
-        let output = Output::of(piece.view());
-        let is_written = store == Store::Overwrite && images == 1 && is_contiguous;
-        let share = ahead.lines().div_ceil(channels.div_ceil(tiles.most) * whole.div_ceil(kernel.lanes()).max(1));
-        for (first, mut channels) in blocks(piece, Axis(0), 2 * tiles.most) {
-            let right_step = tiles.most.min(channels.nrows());
-            let (left, left_step) = (panels.cells, panels.row_step);
-            let operands = Operands { k, left, left_step, right: weights, right_step, right_column: 1 };
-            let (vectors, tail) = channels.view_mut().split_at(Axis(1), whole);
-            for (channel, channels) in blocks(vectors, Axis(0), tiles.most) {
-                let operands = Operands { right: weights, right_step: channels.nrows(), ..operands };
-                weights = &weights[k * channels.nrows()..];
-                let next = (first + channel + tiles.most, tiles.most);
-                for (column, tile) in blocks(channels, Axis(1), kernel.lanes()) {
-                    ahead.ask(share);
-                    if is_written {
-                        output.ask(next, (column, tile.ncols()), count);
-                    }
-                    let operands = Operands { left: panels.from(column), ..operands };
-                    multiply_tile(operands, store, (tile, is_contiguous), buffer);
-                }
-            }
-            // Last, since it has too little to do while it waits for weights.
-            if !tail.is_empty() {
-                multiply_tail(Operands { left: panels.from(whole), ..operands }, store, tail);
-            }
-            if is_last && images == 1 {
-                self.epilogue.apply(self.channel + first, channels);
-            }
-        }
-    }
-
-    fn store_rows(&mut self, sums: &[T]) {
-        let [_, images, windows] = self.dims();
-        let step = Kernel::<T>::best().padded(images * windows);
-        for (mut lines, sums) in self.piece.outer_iter_mut().zip(sums.chunks_exact(step)) {
-            for (mut line, sums) in lines.outer_iter_mut().zip(sums.chunks_exact(windows)) {
-                match line.as_slice_mut() {
-                    Some(line) => copy_short(line, sums),
-                    None => line.iter_mut().zip(sums).for_each(|(to, &sum)| *to = sum),
-                }
-            }
-        }
     }
 }

@@ -16,7 +16,6 @@ use crate::element::Element;
 use crate::gemm::TAIL_SLACK;
 use crate::geometry::{ConvGeometry, Phase};
 use crate::lowering::Epilogue;
-use crate::lowering::ahead::Output;
 use crate::lowering::image::Image;
 use crate::lowering::lanes::Vector;
 use crate::lowering::packed::PackedWeights;
@@ -24,7 +23,7 @@ use crate::lowering::pieces::{blocks, channel_blocks};
 use crate::lowering::runs::copy_short;
 use crate::lowering::scratch::{ALIGNMENT_BYTES, aligned};
 use crate::parallel;
-use crate::simd::arch;
+use crate::simd::{Output, arch};
 
 /// A task's phases of columns, which are written, put side by side and then not needed any more.
 const COLUMN_BYTES: usize = 512 << 10;
@@ -181,7 +180,7 @@ impl<T: Element> Band<'_, T> {
         let output = Output::of(piece.view());
         for (channel, mut cells) in piece.rows_mut().into_iter().enumerate() {
             for line in 0..if self.phases.is_far { lines } else { 0 } {
-                output.ask((channel + 1, 1), (first + line * rows * width, width), 0);
+                output.ask((channel + 1, 1), (first + line * rows * width, width));
             }
             let source = |column: usize| {
                 let start = column * area + channel * lines * span(column);

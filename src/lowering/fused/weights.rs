@@ -4,7 +4,7 @@ use ndarray::{Array2, ArrayView2};
 
 use super::Layout;
 use crate::element::Element;
-use crate::gemm::{Kernel, TAIL_SLACK, channel_lanes, row_channels};
+use crate::gemm::{TAIL_SLACK, channel_lanes, row_channels};
 use crate::geometry::{ConvGeometry, Phase};
 use crate::lowering::lanes::{Lanes, Vector};
 
@@ -45,8 +45,7 @@ pub(super) struct Tiles {
 impl Tiles {
     pub fn of<T: Element>(lanes: Lanes) -> Self {
         match lanes {
-            Lanes::Windows => Self { unit: 1, most: Kernel::<T>::best().columns() },
-            Lanes::Rows => Self { unit: 1, most: row_channels::<T>() },
+            Lanes::Windows | Lanes::Rows => Self { unit: 1, most: row_channels::<T>() },
             Lanes::Channels => {
                 let [unit, most] = channel_lanes::<T>();
                 Self { unit, most }

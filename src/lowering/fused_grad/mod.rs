@@ -17,7 +17,6 @@ use std::ops::Range;
 use ndarray::{ArrayView3, ArrayView5, ArrayViewMut2, Axis, s};
 
 use self::turn::{turn_grad, turn_sums};
-use super::ahead::Input;
 use super::image::Image;
 use super::panel::{Chunks, MAX_LANES, Rows, pack_panel};
 use super::patches::segments;
@@ -28,6 +27,7 @@ use crate::element::Element;
 use crate::gemm::{Kernel, Operands, Store};
 use crate::geometry::ConvGeometry;
 use crate::parallel;
+use crate::simd::Input;
 
 /// `weight_grad [OC, C/g · taps] = grad_output · Cols(input)ᵀ`, summed over images and windows in order.
 pub(super) fn weight_grad<T: Element>(

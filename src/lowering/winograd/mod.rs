@@ -33,7 +33,6 @@ use self::part::Part;
 use self::scheme::Filter;
 use self::transform::{Direction, Transform};
 use super::Epilogue;
-use super::ahead::ask_for;
 use super::fold::{fold_input, fold_output};
 use super::image::Image;
 use super::pieces::{blocks, channel_blocks};
@@ -43,7 +42,7 @@ use crate::element::Element;
 use crate::gemm::{Kernel, Operands, Store};
 use crate::geometry::ConvGeometry;
 use crate::parallel;
-use crate::simd::{SIDE, arch};
+use crate::simd::{SIDE, arch, ask_for};
 
 /// Input channels, or tiles in a weight gradient, whose products are added up before their sum joins the others: the
 /// transforms enlarge roundings, so that sums must be shorter than elsewhere to stay within the accuracy that is promised.

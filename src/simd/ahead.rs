@@ -5,15 +5,15 @@
 
 use ndarray::ArrayView2;
 
-use crate::simd::{LINE_BYTES, ask_for_line};
+use super::ask::{LINE_BYTES, ask_for_line};
 
 /// Asks for cells that will be read soon, so that they are in the L2 by then.
-pub(super) fn ask_for<T>(cells: &[T]) {
+pub(crate) fn ask_for<T>(cells: &[T]) {
     cells.chunks(LINE_BYTES / size_of::<T>()).for_each(|line| ask_for_line::<T, false>(line.as_ptr()));
 }
 
 /// A matrix that is written tile by tile. It is asked for into the L1.
-pub(super) struct Output<T> {
+pub(crate) struct Output<T> {
     start: *const T,
     row_step: isize,
     rows: usize,
@@ -24,10 +24,8 @@ impl<T> Output<T> {
         Self { start: matrix.as_ptr(), row_step: matrix.strides()[0], rows: matrix.nrows() }
     }
 
-    /// Asks for some columns of `count` rows from `first` on, which lie side by side; after the last row comes the
-    /// first, of the `step` columns further.
-    pub fn ask(&self, (first, count): (usize, usize), (column, columns): (usize, usize), step: usize) {
-        let (first, column) = if first < self.rows { (first, column) } else { (0, column + step) };
+    /// Asks for some columns of `count` rows from `first` on, which lie side by side.
+    pub fn ask(&self, (first, count): (usize, usize), (column, columns): (usize, usize)) {
         for row in first..self.rows.min(first + count) {
             let row = self.start.wrapping_offset(row as isize * self.row_step).wrapping_add(column);
             let lines = (0..columns).step_by(LINE_BYTES / size_of::<T>());
@@ -38,7 +36,7 @@ impl<T> Output<T> {
 
 /// Runs of cells of an image that will be read, one in each of some channels. They are asked for into the L2, a few lines
 /// with each call of the microkernel: all of them at once would wait for each other.
-pub(super) struct Input<T> {
+pub(crate) struct Input<T> {
     /// Where the first run begins that was not asked for yet.
     start: *const T,
     /// Elements from one run to the next, and how many are left.
@@ -65,6 +63,7 @@ impl<T> Input<T> {
     }
 
     /// Asks for the next lines.
+    #[inline(always)]
     pub fn ask(&mut self, lines: usize) {
         for _ in 0..lines.min(self.lines()) {
             ask_for_line::<T, false>(self.start.wrapping_add(self.asked * (LINE_BYTES / size_of::<T>())));

@@ -1,0 +1,150 @@
+//! The loops with windows on the lanes, in panels.
+
+use std::ops::Range;
+
+use ndarray::{ArrayView2, ArrayViewMut1, ArrayViewMut2, Axis, s};
+
+use super::Task;
+use super::weights::Tiles;
+use crate::element::Element;
+use crate::gemm::{Kernel, Operands, Panels, Store, TAIL_SLACK, multiply_tail};
+use crate::lowering::cells::Cells;
+use crate::lowering::lanes::Lanes;
+use crate::lowering::pieces::blocks;
+use crate::lowering::runs::copy_short;
+use crate::lowering::tile::store_tile;
+use crate::simd::Input;
+
+/// Channels of the widest tile.
+const MOST_CHANNELS: usize = 14;
+
+impl<T: Element> Task<'_, '_, '_, T> {
+    /// Adds the products of one block of rows of the patch matrix, with windows on the lanes.
+    pub(super) fn block(
+        &mut self,
+        cells: Cells<'_, T>,
+        (rows, store): (Range<usize>, Store),
+        (panels, sums): (&mut [T], &mut [T]),
+    ) {
+        let kernel = Kernel::<T>::best();
+        let windows = self.windows();
+        let places = cells.rows(rows.clone());
+        let (lanes, panel_len) = (kernel.lanes(), self.layout.panel_len);
+        for start in (0..windows).step_by(lanes * self.layout.panels) {
+            let count = (lanes * self.layout.panels).min(windows - start);
+            let first = self.window + start;
+            let panels = cells.panels((rows.clone(), places), first..first + count, (&mut *panels, panel_len));
+            let ahead = self.next(&cells, rows.clone(), start + count);
+            self.multiply_by_windows(panels, (start, count), (rows.clone(), store), (sums, ahead));
+        }
+    }
+
+    /// What is read after the windows before `end` of a block of rows: the next windows, else the next block's first ones, else
+    /// perhaps those of the next region.
+    fn next(&self, cells: &Cells<'_, T>, rows: Range<usize>, end: usize) -> Input<T> {
+        let (depth, all) = (self.geometry.patch_rows(), self.windows());
+        let count = Kernel::<T>::best().lanes() * self.layout.panels;
+        let (rows, windows) = if end < all {
+            (rows, end..all.min(end + count))
+        } else if rows.end < depth {
+            (rows.end..depth.min(rows.end + self.layout.block_rows), 0..all.min(count))
+        } else {
+            (0..depth.min(self.layout.block_rows), all..all + all.min(count))
+        };
+        cells.ahead(rows, self.window + windows.start..self.window + windows.end)
+    }
+
+    /// Tiles of channels × windows go straight to the output of an image, where its windows lie side by side and fill whole
+    /// vectors, else through a small buffer. Sums of several images are kept as `[channels, windows]` until all blocks are
+    /// added. Each tile of weights meets all panels while it is in the L1.
+    fn multiply_by_windows(
+        &mut self,
+        panels: Panels<'_, T>,
+        (start, count): (usize, usize),
+        (rows, store): (Range<usize>, Store),
+        (sums, mut next): (&mut [T], Input<T>),
+    ) {
+        let kernel = Kernel::<T>::best();
+        let tiles = Tiles::of::<T>(Lanes::Windows);
+        let k = rows.len();
+        let is_last = rows.end == self.geometry.patch_rows();
+        let mut weights = self.weights(&rows, tiles);
+        let tail = Some(count % kernel.vector).filter(|&tail| tail <= kernel.most_tail()).unwrap_or(0);
+        let [channels, images, windows] = self.dims();
+        let (piece, buffer) = if images == 1 {
+            (self.piece.slice_mut(s![.., 0, start..start + count]), sums)
+        } else {
+            let step = kernel.padded(images * windows);
+            let (sums, buffer) = sums.split_at_mut(channels * step);
+            let sums = ArrayViewMut2::from_shape((channels, step), sums).expect("the sums of all channels");
+            (sums.slice_move(s![.., start..start + kernel.padded(count - tail) + tail]), buffer)
+        };
+        let whole = piece.ncols() - tail;
+        for (first, mut channels) in blocks(piece, Axis(0), tail_channels(tiles)) {
+            let right_step = tiles.most.min(channels.nrows());
+            let (left, left_step) = (panels.from(whole), panels.row_step);
+            let operands = Operands { k, left, left_step, right: weights, right_step, right_column: 1 };
+            let (vectors, tail) = channels.view_mut().split_at(Axis(1), whole);
+            for (_, tile) in blocks(vectors, Axis(0), tiles.most) {
+                let (these, others) = weights.split_at(k * tile.nrows());
+                weights = others;
+                multiply(panels, these, (store, tile), buffer, &mut next);
+            }
+            // Last, since it has too little to do while it waits for weights.
+            if !tail.is_empty() {
+                multiply_tail(operands, store, tail);
+            }
+            if is_last && images == 1 {
+                self.epilogue.apply(self.channel + first, channels);
+            }
+        }
+    }
+
+    pub(super) fn store_rows(&mut self, sums: &[T]) {
+        let [_, images, windows] = self.dims();
+        let step = Kernel::<T>::best().padded(images * windows);
+        for (mut lines, sums) in self.piece.outer_iter_mut().zip(sums.chunks_exact(step)) {
+            for (mut line, sums) in lines.outer_iter_mut().zip(sums.chunks_exact(windows)) {
+                match line.as_slice_mut() {
+                    Some(line) => copy_short(line, sums),
+                    None => line.iter_mut().zip(sums).for_each(|(to, &sum)| *to = sum),
+                }
+            }
+        }
+    }
+}
+
+/// A tile of channels for some windows.
+fn multiply<T: Element>(
+    panels: Panels<'_, T>,
+    weights: &[T],
+    (store, to): (Store, ArrayViewMut2<'_, T>),
+    buffer: &mut [T],
+    next: &mut Input<T>,
+) {
+    let kernel = Kernel::<T>::best();
+    let (channels, windows) = to.dim();
+    let straight = if to.strides()[1] == 1 { windows & !(kernel.vector - 1) } else { 0 };
+    let (whole, rest) = to.split_at(Axis(1), straight);
+    if straight > 0 {
+        let mut rest = whole.into_outer_iter_mut();
+        let mut lines: [&mut [T]; MOST_CHANNELS] =
+            std::array::from_fn(|_| rest.next().and_then(ArrayViewMut1::into_slice).unwrap_or_default());
+        kernel.multiply_panels(panels, weights, (store, &mut lines[..channels]), next);
+    }
+    for (start, tile) in blocks(rest, Axis(1), panels.lanes) {
+        let padded = kernel.padded(tile.ncols());
+        let sums = &mut buffer[..channels * padded];
+        let mut rest = sums.chunks_exact_mut(padded);
+        let mut lines: [&mut [T]; MOST_CHANNELS] = std::array::from_fn(|_| rest.next().unwrap_or_default());
+        let panels = Panels { cells: panels.from(straight + start), ..panels };
+        kernel.multiply_panels(panels, weights, (Store::Overwrite, &mut lines[..channels]), next);
+        let sums = ArrayView2::from_shape((channels, padded), sums).expect("the sums of a tile");
+        store_tile(sums, store, tile);
+    }
+}
+
+/// Channels whose last few windows are computed together: a wide tile's, or two narrow ones'.
+fn tail_channels(tiles: Tiles) -> usize {
+    if tiles.most > TAIL_SLACK { tiles.most } else { 2 * tiles.most }
+}
