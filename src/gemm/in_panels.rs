@@ -129,7 +129,7 @@ impl<T: Element> Tile<'_, '_, T> {
                     ask_for_line::<T, true>(self.lines[row].as_ptr().wrapping_add(window + vector * lanes));
                 }
             } else {
-                self.next.ask(1);
+                self.next.ask_one();
             }
             let mut windows = [T::splat(simd, T::zero()); VECTORS];
             for vector in 0..VECTORS {

@@ -66,9 +66,17 @@ impl<T> Input<T> {
     #[inline(always)]
     pub fn ask(&mut self, lines: usize) {
         for _ in 0..lines.min(self.lines()) {
+            self.ask_one();
+        }
+    }
+
+    /// Asks for the next line, if any is left.
+    #[inline(always)]
+    pub fn ask_one(&mut self) {
+        if self.runs > 0 {
             ask_for_line::<T, false>(self.start.wrapping_add(self.asked * (LINE_BYTES / size_of::<T>())));
             self.asked += 1;
-            if self.asked == self.lines {
+            if self.asked >= self.lines {
                 *self = Self { start: self.start.wrapping_add(self.step), runs: self.runs - 1, asked: 0, ..*self };
             }
         }
