@@ -1,16 +1,14 @@
 //! The loops with the windows of a row on the lanes, read where they lie, for few rows of the patch matrix.
 
-use ndarray::{ArrayViewMut1, ArrayViewMut2, Axis};
+use ndarray::{ArrayViewMut2, Axis};
 
 use super::Task;
 use super::weights::Tiles;
+use super::windows::{MOST_CHANNELS, lines};
 use crate::element::Element;
 use crate::gemm::{Kernel, Windows};
 use crate::lowering::lanes::Lanes;
 use crate::lowering::pieces::{blocks, entries};
-
-/// Channels of the widest tile.
-const MOST_CHANNELS: usize = 14;
 
 impl<T: Element> Task<'_, '_, '_, T> {
     /// All products of all windows, of which each row fills a register.
@@ -36,9 +34,7 @@ fn multiply<T: Element>(windows: Windows<'_, T>, weights: &[T], mut to: ArrayVie
     let kernel = Kernel::<T>::best();
     let channels = to.nrows();
     if to.strides()[1] == 1 {
-        let mut rest = to.into_outer_iter_mut();
-        let mut lines: [&mut [T]; MOST_CHANNELS] =
-            std::array::from_fn(|_| rest.next().and_then(ArrayViewMut1::into_slice).unwrap_or_default());
+        let mut lines = lines(to);
         return kernel.multiply_rows(windows, weights, &mut lines[..channels]);
     }
     let [planes, rows, width] = windows.counts;

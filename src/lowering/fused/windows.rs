@@ -16,7 +16,7 @@ use crate::lowering::tile::store_tile;
 use crate::simd::Input;
 
 /// Channels of the widest tile.
-const MOST_CHANNELS: usize = 14;
+pub(super) const MOST_CHANNELS: usize = 14;
 
 impl<T: Element> Task<'_, '_, '_, T> {
     /// Adds the products of one block of rows of the patch matrix, with windows on the lanes.
@@ -127,10 +127,7 @@ fn multiply<T: Element>(
     let straight = if to.strides()[1] == 1 { windows & !(kernel.vector - 1) } else { 0 };
     let (whole, rest) = to.split_at(Axis(1), straight);
     if straight > 0 {
-        let mut rest = whole.into_outer_iter_mut();
-        let mut lines: [&mut [T]; MOST_CHANNELS] =
-            std::array::from_fn(|_| rest.next().and_then(ArrayViewMut1::into_slice).unwrap_or_default());
-        kernel.multiply_panels(panels, weights, (store, &mut lines[..channels]), next);
+        kernel.multiply_panels(panels, weights, (store, &mut lines(whole)[..channels]), next);
     }
     for (start, tile) in blocks(rest, Axis(1), panels.lanes) {
         let padded = kernel.padded(tile.ncols());
@@ -142,6 +139,12 @@ fn multiply<T: Element>(
         let sums = ArrayView2::from_shape((channels, padded), sums).expect("the sums of a tile");
         store_tile(sums, store, tile);
     }
+}
+
+/// The lines of a tile, each side by side, and empty ones.
+pub(super) fn lines<T>(tile: ArrayViewMut2<'_, T>) -> [&mut [T]; MOST_CHANNELS] {
+    let mut lines = tile.into_outer_iter_mut();
+    std::array::from_fn(|_| lines.next().and_then(ArrayViewMut1::into_slice).unwrap_or_default())
 }
 
 /// Channels whose last few windows are computed together: a wide tile's, or two narrow ones'.
