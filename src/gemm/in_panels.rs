@@ -12,6 +12,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::in_place::has_many_registers;
+use super::in_rows::by_channels;
 use super::{Kernel, Store};
 use crate::element::Element;
 use crate::simd::{Input, arch, ask_for_line};
@@ -76,24 +77,9 @@ impl<T: Element> WithSimd for Tile<'_, '_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        let has_many = has_many_registers::<T, S>();
-        match self.lines.len() {
-            1 => self.windows::<S, 1>(simd),
-            2 => self.windows::<S, 2>(simd),
-            3 => self.windows::<S, 3>(simd),
-            4 => self.windows::<S, 4>(simd),
-            5 => self.windows::<S, 5>(simd),
-            6 => self.windows::<S, 6>(simd),
-            7 if has_many => self.windows::<S, 7>(simd),
-            8 if has_many => self.windows::<S, 8>(simd),
-            9 if has_many => self.windows::<S, 9>(simd),
-            10 if has_many => self.windows::<S, 10>(simd),
-            11 if has_many => self.windows::<S, 11>(simd),
-            12 if has_many => self.windows::<S, 12>(simd),
-            13 if has_many => self.windows::<S, 13>(simd),
-            14 if has_many => self.windows::<S, 14>(simd),
-            count => unreachable!("{count} channels of a tile"),
-        }
+        let count = self.lines.len();
+        assert!(self.weights.len().is_multiple_of(count.max(1)), "weights of a tile");
+        by_channels!(self.windows, simd, count);
     }
 }
 

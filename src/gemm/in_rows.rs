@@ -33,6 +33,22 @@ impl<T: Element> Kernel<T> {
     }
 }
 
+/// Calls a method of a tile with the number of its channels as a constant: one of the first, or, where there are many registers,
+/// of all.
+macro_rules! by_channels {
+    ($tile:ident.$method:ident, $simd:ident, $count:expr) => {
+        by_channels!($tile.$method, $simd, $count, [1 2 3 4 5 6], [7 8 9 10 11 12 13 14])
+    };
+    ($tile:ident.$method:ident, $simd:ident, $count:expr, [$($few:literal)*], [$($many:literal)*]) => {
+        match $count {
+            $($few => $tile.$method::<S, $few>($simd),)*
+            $($many if has_many_registers::<T, S>() => $tile.$method::<S, $many>($simd),)*
+            count => unreachable!("{count} channels of a tile"),
+        }
+    };
+}
+pub(super) use by_channels;
+
 /// Channels of a tile.
 pub(crate) fn row_channels<T: Element>() -> usize {
     arch().dispatch(Channels(std::marker::PhantomData::<T>))
@@ -65,26 +81,9 @@ impl<T: Element> WithSimd for Tile<'_, '_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        let has_many = has_many_registers::<T, S>();
         let count = self.lines.len();
         assert_eq!(self.weights.len(), self.windows.offsets.len() * count, "weights of a tile");
-        match count {
-            1 => self.rows::<S, 1>(simd),
-            2 => self.rows::<S, 2>(simd),
-            3 => self.rows::<S, 3>(simd),
-            4 => self.rows::<S, 4>(simd),
-            5 => self.rows::<S, 5>(simd),
-            6 => self.rows::<S, 6>(simd),
-            7 if has_many => self.rows::<S, 7>(simd),
-            8 if has_many => self.rows::<S, 8>(simd),
-            9 if has_many => self.rows::<S, 9>(simd),
-            10 if has_many => self.rows::<S, 10>(simd),
-            11 if has_many => self.rows::<S, 11>(simd),
-            12 if has_many => self.rows::<S, 12>(simd),
-            13 if has_many => self.rows::<S, 13>(simd),
-            14 if has_many => self.rows::<S, 14>(simd),
-            _ => unreachable!("{count} channels of a tile"),
-        }
+        by_channels!(self.rows, simd, count);
     }
 }
 
