@@ -12,7 +12,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::in_place::has_many_registers;
-use super::in_rows::by_channels;
+use super::in_rows::by_count;
 use super::{Kernel, Store};
 use crate::element::Element;
 use crate::simd::{Input, arch, ask_for_line};
@@ -79,7 +79,7 @@ impl<T: Element> WithSimd for Tile<'_, '_, T> {
     fn with_simd<S: Simd>(mut self, simd: S) {
         let count = self.lines.len();
         assert!(self.weights.len().is_multiple_of(count.max(1)), "weights of a tile");
-        by_channels!(self.windows, simd, count);
+        by_count!(count, simd, self.windows());
     }
 }
 

@@ -18,7 +18,7 @@ use crate::element::Element;
 use crate::simd::{arch, ask_for_line};
 
 /// Registers of channels in a tile.
-const MOST_VECTORS: usize = 2;
+pub(super) const MOST_VECTORS: usize = 2;
 
 /// Windows of a tile, or channels where windows lie on the lanes. Their sums, the weights and a cell fill 31 of 32
 /// registers, or 15 of 16.
@@ -33,11 +33,11 @@ pub(super) fn has_many_registers<T: Element, S: Simd>() -> bool {
 
 /// Products of a sum that are added up one to the next: longer sums are taken in parts of about so many, since each addition
 /// rounds what is there already.
-pub(super) const CHAIN: usize = 288;
+pub(crate) const CHAIN: usize = 288;
 
-/// Products of each of those parts, of about the same length.
-pub(super) fn chain_length(products: usize) -> usize {
-    products.div_ceil(products.div_ceil(CHAIN).max(1)).max(1)
+/// Products of each of parts of at most so many, of about the same length.
+pub(super) fn chain_length(products: usize, most: usize) -> usize {
+    products.div_ceil(products.div_ceil(most).max(1)).max(1)
 }
 
 /// Whether windows of a row may lie so many cells apart.
@@ -67,6 +67,8 @@ pub(crate) struct Sums<'a, T> {
     pub sums: &'a mut [T],
     /// Elements from one window to the next.
     pub step: usize,
+    /// Products of each that are added up one to the next, at the most.
+    pub chain: usize,
 }
 
 /// What is called before each tile of windows, with their numbers.
@@ -153,7 +155,8 @@ impl<T: Element, const VECTORS: usize, const STEP: usize> WithSimd for Tile<'_, 
         let together = if 2 * width <= most { 2 } else { 1 };
         let tiles = (lines.div_ceil(together) * pieces).max(1);
         let share = self.next.len().div_ceil(tiles);
-        let mut next = self.next.as_ptr();
+        // What is near already, if nothing is to be asked for.
+        let mut next = if self.next.is_empty() { self.weights.as_ptr() } else { self.next.as_ptr() };
         let mut window = 0;
         for row in (0..lines).step_by(together) {
             let mut column = 0;
@@ -197,7 +200,7 @@ impl<T: Element, const VECTORS: usize, const STEP: usize> Tile<'_, T, VECTORS, S
         let (cells, offsets, lanes) = (self.windows.cells, self.windows.offsets, T::lanes::<S>());
         let (to, to_step) = (&mut self.sums.sums[window * self.sums.step..], self.sums.step);
         let mut store = self.store;
-        let length = chain_length(offsets.len());
+        let length = chain_length(offsets.len(), self.sums.chain);
         let mut readers = zeros.readers();
         for (weights, offsets) in self.weights.chunks(length * VECTORS * lanes).zip(offsets.chunks(length)) {
             let mut sums = [[[T::splat(simd, T::zero()); VECTORS]; COUNT]; ROWS];
@@ -323,8 +326,13 @@ mod tests {
         let all = counts.iter().product::<usize>();
         let row = channels + 3;
         let mut sums = vec![f32::NAN; all * row];
-        multiply(windows, (&weights, &[]), (Store::Overwrite, Sums { sums: &mut sums, step: row }), &mut |_| {});
-        multiply(windows, (&weights, &[]), (Store::Add, Sums { sums: &mut sums, step: row }), &mut |_| {});
+        multiply(
+            windows,
+            (&weights, &[]),
+            (Store::Overwrite, Sums { sums: &mut sums, step: row, chain: 3 }),
+            &mut |_| {},
+        );
+        multiply(windows, (&weights, &[]), (Store::Add, Sums { sums: &mut sums, step: row, chain: 3 }), &mut |_| {});
         for (window, sums) in sums.chunks_exact(row).enumerate() {
             let [_, rows, width] = counts;
             let start = window / width / rows * steps[0] + window / width % rows * steps[1] + window % width * step;
@@ -351,6 +359,11 @@ mod tests {
         let (weights, cells, mut sums) = (vec![0.0; lanes], [0.0; 12], vec![0.0; 9 * lanes]);
         let windows =
             Windows { cells: &cells, offsets: &[4], start: 0, counts: [1, 1, 9], steps: [1, 1, 1], border: None };
-        multiply(windows, (&weights, &[]), (Store::Overwrite, Sums { sums: &mut sums, step: lanes }), &mut |_| {});
+        multiply(
+            windows,
+            (&weights, &[]),
+            (Store::Overwrite, Sums { sums: &mut sums, step: lanes, chain: CHAIN }),
+            &mut |_| {},
+        );
     }
 }

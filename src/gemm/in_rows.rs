@@ -11,7 +11,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::in_place::{FEW, MANY, chain_length, has_many_registers};
+use super::in_place::{CHAIN, FEW, MANY, chain_length, has_many_registers};
 use super::{Kernel, Windows};
 use crate::element::Element;
 use crate::simd::{arch, ask_for_line};
@@ -33,21 +33,24 @@ impl<T: Element> Kernel<T> {
     }
 }
 
-/// Calls a method of a tile with the number of its channels as a constant: one of the first, or, where there are many registers,
-/// of all.
-macro_rules! by_channels {
-    ($tile:ident.$method:ident, $simd:ident, $count:expr) => {
-        by_channels!($tile.$method, $simd, $count, [1 2 3 4 5 6], [7 8 9 10 11 12 13 14])
+/// Calls a method of a tile with the number of its channels or columns as a constant: one of the first, or, where there are
+/// many registers, of all.
+macro_rules! by_count {
+    ($count:expr, $simd:ident, $tile:ident.$method:ident $args:tt) => {
+        by_count!($count, $simd, $tile.$method $args, [1 2 3 4 5 6], [7 8 9 10 11 12 13 14])
     };
-    ($tile:ident.$method:ident, $simd:ident, $count:expr, [$($few:literal)*], [$($many:literal)*]) => {
+    ($count:expr, $simd:ident, $tile:ident.$method:ident $args:tt, [$($few:literal)*], [$($many:literal)*]) => {
         match $count {
-            $($few => $tile.$method::<S, $few>($simd),)*
-            $($many if has_many_registers::<T, S>() => $tile.$method::<S, $many>($simd),)*
-            count => unreachable!("{count} channels of a tile"),
+            $($few => by_count!(@ $few, $simd, $tile.$method $args),)*
+            $($many if has_many_registers::<T, S>() => by_count!(@ $many, $simd, $tile.$method $args),)*
+            count => unreachable!("{count} channels or columns of a tile"),
         }
     };
+    (@ $count:literal, $simd:ident, $tile:ident.$method:ident($($arg:expr)?)) => {
+        $tile.$method::<S, $count>($simd $(, $arg)?)
+    };
 }
-pub(super) use by_channels;
+pub(super) use by_count;
 
 /// Channels of a tile.
 pub(crate) fn row_channels<T: Element>() -> usize {
@@ -83,7 +86,7 @@ impl<T: Element> WithSimd for Tile<'_, '_, T> {
     fn with_simd<S: Simd>(mut self, simd: S) {
         let count = self.lines.len();
         assert_eq!(self.weights.len(), self.windows.offsets.len() * count, "weights of a tile");
-        by_channels!(self.rows, simd, count);
+        by_count!(count, simd, self.rows());
     }
 }
 
@@ -120,7 +123,7 @@ impl<T: Element> Tile<'_, '_, T> {
                 ask_for_line::<T, true>(self.lines[i].as_ptr().wrapping_add(window + ahead + vector * lanes));
             }
         }
-        let length = chain_length(self.windows.offsets.len());
+        let length = chain_length(self.windows.offsets.len(), CHAIN);
         let parts = self.weights.chunks(length * COUNT).zip(self.windows.offsets.chunks(length));
         for (part, (weights, offsets)) in parts.enumerate() {
             let mut sums = [[T::splat(simd, T::zero()); VECTORS]; COUNT];
@@ -156,7 +159,6 @@ impl<T: Element> Tile<'_, '_, T> {
 mod tests {
     use super::*;
     use crate::gemm::channel_lanes;
-    use crate::gemm::in_place::CHAIN;
 
     #[test]
     fn every_width_and_number_of_channels_is_right_and_writes_nothing_else() {

@@ -1,8 +1,8 @@
 //! The microkernels of the `gemm` family, behind one checked call.
 //!
 //! They were measured beside hand-written AVX-512 kernels of seven shapes and were within 1 % to 3 % of the best; NEON, AVX2,
-//! AVX-512 and wasm come with them. Winograd's products and weight gradients use them tile by tile; where one call can do
-//! more than a tile, products of this crate are faster by what lies between calls (`in_panels.rs` and its neighbours).
+//! AVX-512 and wasm come with them. Weight gradients use them tile by tile; where one call can do more than a tile, products of
+//! this crate are faster by what lies between calls (`in_panels.rs` and its neighbours).
 
 #![allow(unsafe_code)]
 
@@ -15,6 +15,7 @@ use ndarray::ArrayViewMut2;
 use super::in_panels::{self, MultiplyPanels};
 use super::in_place::{self, Multiply};
 use super::in_rows::{self, MultiplyRows};
+use super::in_turned::{self, MultiplyTurned};
 use super::store::Store;
 use super::tail::MAX_TAIL;
 use crate::element::Element;
@@ -34,6 +35,8 @@ pub(crate) struct Kernel<T: 'static> {
     pub(super) in_rows: MultiplyRows<T>,
     /// That of panels of windows.
     pub(super) in_panels: MultiplyPanels<T>,
+    /// Those of turned cells, for one register of channels and two.
+    pub(super) in_turned: [MultiplyTurned<T>; 2],
     /// What [`rate`](Self::rate) has measured.
     pub(super) rate: OnceLock<f64>,
 }
@@ -137,6 +140,7 @@ macro_rules! kernel {
             in_place: in_place::multiply,
             in_rows: in_rows::multiply,
             in_panels: in_panels::multiply,
+            in_turned: [in_turned::multiply::<_, 1>, in_turned::multiply::<_, 2>],
             rate: OnceLock::new(),
         }
     };

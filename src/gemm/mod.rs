@@ -5,6 +5,7 @@ mod dense;
 mod in_panels;
 mod in_place;
 mod in_rows;
+mod in_turned;
 mod kernels;
 #[cfg(feature = "_openblas")]
 mod openblas;
@@ -18,8 +19,9 @@ pub(crate) use backend::Dense;
 pub use backend::{Backend, DenseCalls, dense_calls};
 pub(crate) use dense::matmul;
 pub(crate) use in_panels::Panels;
-pub(crate) use in_place::{Sums, channel_lanes, is_step};
+pub(crate) use in_place::{CHAIN, Sums, channel_lanes, is_step};
 pub(crate) use in_rows::row_channels;
+pub(crate) use in_turned::Turned;
 pub use kernels::isa;
 pub(crate) use kernels::{Kernel, Operands};
 pub(crate) use store::Store;

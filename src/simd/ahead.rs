@@ -7,11 +7,6 @@ use ndarray::ArrayView2;
 
 use super::ask::{LINE_BYTES, ask_for_line};
 
-/// Asks for cells that will be read soon, so that they are in the L2 by then.
-pub(crate) fn ask_for<T>(cells: &[T]) {
-    cells.chunks(LINE_BYTES / size_of::<T>()).for_each(|line| ask_for_line::<T, false>(line.as_ptr()));
-}
-
 /// A matrix that is written tile by tile. It is asked for into the L1.
 pub(crate) struct Output<T> {
     start: *const T,

@@ -7,7 +7,7 @@ use ndarray::{ArrayViewMut2, Axis};
 use super::Task;
 use super::weights::Tiles;
 use crate::element::Element;
-use crate::gemm::{Kernel, Store, Sums, Windows};
+use crate::gemm::{CHAIN, Kernel, Store, Sums, Windows};
 use crate::lowering::lanes::Lanes;
 use crate::lowering::pieces::{blocks, entries};
 use crate::lowering::turned::Side;
@@ -54,7 +54,7 @@ impl<T: Element> Task<'_, '_, '_, T> {
                     let next = &next[next.len() * place / all..next.len() * (place + range.len()) / all];
                     let place = if is_only { 0 } else { first * all + place * lanes };
                     let sums = &mut sums[place..place + range.len() * lanes];
-                    let tile = Sums { sums: &mut *sums, step: lanes };
+                    let tile = Sums { sums: &mut *sums, step: lanes, chain: CHAIN };
                     kernel.multiply_windows(part, (these, next), (store, tile), &mut |windows| {
                         if is_last {
                             output.ask((0, lanes), (start + windows.start, windows.len()));

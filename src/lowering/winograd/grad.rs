@@ -9,11 +9,11 @@ use std::ops::Range;
 
 use ndarray::{ArrayView5, ArrayViewMut2, Axis};
 
-use super::TilePlaces;
 use super::cells::Cells;
 use super::grad_layout::{GradLayout, KERNELS};
 use super::part::Part;
 use super::transform::{Direction, Transform};
+use super::{DEPTH, TilePlaces};
 use crate::element::Element;
 use crate::gemm::{Kernel, Store, Sums, Windows};
 use crate::geometry::ConvGeometry;
@@ -216,7 +216,8 @@ impl Task<'_> {
             for (first, lanes) in self.tiles.all() {
                 let grads = &parts.grads[value * grads_step + first * layout.tiles..][..tiles * lanes];
                 let sums = &mut parts.sums[value * sums_step + first * ins..][..ins * lanes];
-                kernel.multiply_windows(windows, (grads, &[]), (store, Sums { sums, step: lanes }), &mut |_| {});
+                let sums = Sums { sums, step: lanes, chain: DEPTH };
+                kernel.multiply_windows(windows, (grads, &[]), (store, sums), &mut |_| {});
             }
         }
     }

@@ -38,12 +38,10 @@ pub(crate) struct Layout {
     pub channels: usize,
     /// Output channels whose products are kept at a time.
     pub group: usize,
-    /// Whether the weights are so many that they come from memory.
-    pub is_far: bool,
     /// Input channels that are transformed together. Outputs are linear in them: those of later passes are added.
     pub pass: usize,
-    /// Elements between the transformed inputs of two tiles, and of two values of a tile.
-    pub held: usize,
+    /// Elements between sixteen channels of the transformed inputs of all tiles and the next, and from a value to the next.
+    pub side_step: usize,
     pub value_step: usize,
     /// Elements between the products of two values of a tile.
     pub kept: usize,
@@ -93,18 +91,19 @@ impl Layout {
         };
         let task = if lines > 1 { [pieces(lines, rows * columns), rows] } else { [1, pieces(rows, columns)] };
         let tasks = planes * lines.div_ceil(task[0]) * rows.div_ceil(task[1]);
-        let channels = block_length(outs.max(1), threads.div_ceil(tasks), vector.lanes);
-        let group = vector.lanes.max(SIDE);
+        let [_, lanes] = vector.channels;
+        let channels = block_length(outs.max(1), threads.div_ceil(tasks), lanes);
+        let group = (2 * lanes).max(SIDE);
 
         let block = block([task[0], task[1], columns], most);
         let [block_lines, block_rows, block_columns] = block;
         let largest = Part { lines: 0..block_lines, rows: 0..block_rows, columns: 0..block_columns };
         let tiles = largest.tiles();
         let read @ [read_rows, read_columns] = largest.reads(tile);
-        let held = pass.next_multiple_of(SIDE);
+        let side_step = tiles * SIDE;
         // An odd number of cache lines, so that values do not push each other out of the L1.
         let odd = |len: usize| (len.div_ceil(SIDE) | 1) * SIDE;
-        let (value_step, kept) = (odd(tiles * held), odd(tiles * group));
+        let (value_step, kept) = (odd(side_step * pass.div_ceil(SIDE)), odd(tiles * group));
         let parts = [
             read_columns * SIDE,
             block_lines * read_rows * read_columns * SIDE,
@@ -122,9 +121,8 @@ impl Layout {
             places: if block_columns == columns { places(g, tile, read) } else { vec![] },
             channels,
             group,
-            is_far: is_far(g, tile, vector),
             pass,
-            held,
+            side_step,
             value_step,
             kept,
             parts,

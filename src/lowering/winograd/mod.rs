@@ -25,7 +25,7 @@ pub(crate) use weights::pack_weights;
 
 use std::ops::Range;
 
-use ndarray::{ArrayView5, ArrayViewMut2, ArrayViewMut3, Axis, s};
+use ndarray::{ArrayView5, ArrayViewMut3, Axis, s};
 
 use self::cells::Cells;
 use self::layout::MAX_TILES;
@@ -39,10 +39,10 @@ use super::pieces::{blocks, channel_blocks};
 use super::scratch::aligned_parts;
 use super::turned::Side;
 use crate::element::Element;
-use crate::gemm::{Kernel, Operands, Store};
+use crate::gemm::{Kernel, Store, Turned, channel_lanes};
 use crate::geometry::ConvGeometry;
 use crate::parallel;
-use crate::simd::{SIDE, arch, ask_for};
+use crate::simd::{SIDE, arch};
 
 /// Input channels, or tiles in a weight gradient, whose products are added up before their sum joins the others: the
 /// transforms enlarge roundings, so that sums must be shorter than elsewhere to stay within the accuracy that is promised.
@@ -51,17 +51,12 @@ const DEPTH: usize = 64;
 /// The same for five taps, whose transforms enlarge them more, and for outputs of which some are sums over few taps.
 const SHORT_DEPTH: usize = 32;
 
-/// Calls of the microkernel that share weights, from which it pays to ask for the next ones. Set on 4 to 128 tiles of 512 channels.
-const ASKING_CALLS: usize = 6;
-
-/// Ranges of so many input channels, of about the same length.
-fn depth_blocks(tile: Tile, channels: usize) -> impl Iterator<Item = (Range<usize>, Store)> {
-    let most = match (tile.filter, tile.scheme) {
+/// Products that are added up one to the next.
+fn chain(tile: Tile) -> usize {
+    match (tile.filter, tile.scheme) {
         (Filter::Five, _) | (Filter::Doubling, Scheme::F4) => SHORT_DEPTH,
         _ => DEPTH,
-    };
-    let length = channels.div_ceil(channels.div_ceil(most).max(1)).max(1);
-    (0..channels).step_by(length).map(move |start| (start..(start + length).min(channels), Store::after(start)))
+    }
 }
 
 /// `output [N, OC, windows] = W · Cols(input)`, with the weights as [`pack_weights`] left them.
@@ -114,9 +109,9 @@ struct Parts<'s, T> {
     edges: &'s mut [T],
     /// The inputs of sixteen channels of a block of tiles, turned.
     cells: &'s mut [T],
-    /// Transformed inputs `[products, tiles, channels of a pass]`.
+    /// Transformed inputs `[products, sixteen channels of a pass, tiles, channels]`.
     transformed: &'s mut [T],
-    /// Products `[products, tiles, output channels]`.
+    /// Products `[products, tile of output channels, tiles, output channels]`.
     products: &'s mut [T],
     /// Outputs `[cells, channel]` of sixteen channels.
     outputs: &'s mut [T],
@@ -206,10 +201,10 @@ impl<T: Element> Task<'_, '_, T> {
                 channels: SIDE,
                 places: places.inputs(),
                 cell_steps: cells.steps(),
-                tile_step: layout.held,
+                tile_step: SIDE,
                 value_step: layout.value_step,
                 from: parts.cells,
-                to: &mut parts.transformed[first - inputs.start..],
+                to: &mut parts.transformed[(first - inputs.start) / SIDE * layout.side_step..],
             });
         }
     }
@@ -217,35 +212,19 @@ impl<T: Element> Task<'_, '_, T> {
     /// Multiplies the transformed inputs by the weights of some output channels after the other, and transforms
     /// their products back.
     fn multiply(&mut self, part: &Part, (places, inputs): (&TilePlaces, Range<usize>), parts: &mut Parts<'_, T>) {
-        let (layout, kernel) = (self.layout, Kernel::<T>::best());
-        let (ins, products) = (self.geometry.group_in_channels(), layout.tile.products());
+        let (layout, kernel, [unit, most]) = (self.layout, Kernel::<T>::best(), channel_lanes::<T>());
         let channels = self.piece.len_of(Axis(0));
         for group in (0..channels).step_by(layout.group) {
-            let width = kernel.padded(layout.group.min(channels - group));
-            for value in 0..products {
-                let sums = &mut parts.products[value * layout.kept..][..places.count * width];
-                let sums = ArrayViewMut2::from_shape((places.count, width), sums).expect("products of these channels");
-                for (first, mut sums) in blocks(sums, Axis(1), kernel.lanes()) {
-                    let lanes = sums.ncols();
-                    let left = &self.weights[(self.first + group + first) * ins * products + value * ins * lanes..];
-                    for (range, store) in depth_blocks(layout.tile, inputs.len()) {
-                        let calls = places.count.div_ceil(kernel.columns());
-                        let mut ahead = self.weights_after(left, (&inputs, &range), lanes, calls);
-                        let left = &left[(inputs.start + range.start) * lanes..];
-                        let transformed = &parts.transformed[value * layout.value_step + range.start..];
-                        for (start, tile) in even_blocks(sums.view_mut(), kernel.columns()) {
-                            let operands = Operands {
-                                k: range.len(),
-                                left,
-                                left_step: lanes,
-                                right: &transformed[start * layout.held..],
-                                right_step: 1,
-                                right_column: layout.held,
-                            };
-                            ask_for(ahead.next().unwrap_or_default());
-                            kernel.run(operands, store, tile);
-                        }
-                    }
+            let width = layout.group.min(channels - group).next_multiple_of(unit);
+            for value in 0..layout.tile.products() {
+                let cells = &parts.transformed[value * layout.value_step..][..layout.value_step];
+                let turned = Turned { cells, step: layout.side_step, chain: chain(layout.tile) };
+                let products = &mut parts.products[value * layout.kept..][..places.count * width];
+                for first in (0..width).step_by(most) {
+                    let lanes = most.min(width - first);
+                    let weights = self.weights((group + first, lanes), value, &inputs);
+                    let sums = &mut products[first * places.count..][..places.count * lanes];
+                    kernel.multiply_turned(turned, weights, lanes, sums);
                 }
             }
             for first in (0..width).step_by(SIDE) {
@@ -254,22 +233,12 @@ impl<T: Element> Task<'_, '_, T> {
         }
     }
 
-    /// The weights of a value that are read after those of `range`, or the next value's, in as many parts as there are calls
-    /// of the microkernel to ask for them: none where they are near, or where so few tiles share them that they would all
-    /// have to come at once.
-    fn weights_after<'w>(
-        &self,
-        weights: &'w [T],
-        (inputs, range): (&Range<usize>, &Range<usize>),
-        lanes: usize,
-        calls: usize,
-    ) -> impl Iterator<Item = &'w [T]> + use<'w, T> {
-        let is_last = range.end == inputs.len();
-        let start = inputs.start + if is_last { self.geometry.group_in_channels() } else { range.end };
-        let weights = weights.get(start * lanes..).filter(|_| self.layout.is_far && calls >= ASKING_CALLS);
-        let weights = weights.unwrap_or_default();
-        let weights = &weights[..weights.len().min(range.len() * lanes)];
-        weights.chunks(weights.len().div_ceil(calls).max(1))
+    /// The weights of a value for some channels of the task, and those that are read after them about then.
+    fn weights(&self, (first, lanes): (usize, usize), value: usize, inputs: &Range<usize>) -> (&[T], &[T]) {
+        let (ins, products) = (self.geometry.group_in_channels(), self.layout.tile.products());
+        let value = &self.weights[((self.first + first) * products + value * lanes) * ins..];
+        let next = value.get((ins + inputs.start) * lanes..).unwrap_or_default();
+        (&value[inputs.start * lanes..inputs.end * lanes], &next[..next.len().min(inputs.len() * lanes)])
     }
 
     /// Transforms the products of sixteen channels, from `first` of a group of `width` on, and writes their outputs or adds
@@ -282,17 +251,22 @@ impl<T: Element> Task<'_, '_, T> {
         (store, parts): (Store, &mut Parts<'_, T>),
     ) {
         let Layout { tile, plane, kept, .. } = *self.layout;
-        arch().dispatch(Transform {
-            tile,
-            direction: Direction::Output,
-            channels: SIDE.min(width - first),
-            places: places.outputs(),
-            cell_steps: [part.width(plane, tile) * SIDE, SIDE],
-            tile_step: width,
-            value_step: kept,
-            from: &parts.products[first..],
-            to: parts.outputs,
-        });
+        let [_, most] = channel_lanes::<T>();
+        for channel in (first..width.min(first + SIDE)).step_by(most.min(SIDE)) {
+            let block = channel / most * most;
+            let lanes = most.min(width - block);
+            arch().dispatch(Transform {
+                tile,
+                direction: Direction::Output,
+                channels: lanes.min(SIDE),
+                places: places.outputs(),
+                cell_steps: [part.width(plane, tile) * SIDE, SIDE],
+                tile_step: lanes,
+                value_step: kept,
+                from: &parts.products[block * places.count + channel - block..],
+                to: &mut parts.outputs[channel - first..],
+            });
+        }
         let start = plane.cells(tile, &self.lines, &self.rows).start;
         let (all, _, len) = self.piece.dim();
         let channels = (group + first).min(all)..(group + first + SIDE).min(all);
@@ -308,16 +282,4 @@ impl<T: Element> Task<'_, '_, T> {
             }
         }
     }
-}
-
-/// Blocks of at most `most` rows, as even as possible: short ones leave most of the microkernel's sums unused.
-fn even_blocks<T: Send>(
-    rows: ArrayViewMut2<'_, T>,
-    most: usize,
-) -> impl Iterator<Item = (usize, ArrayViewMut2<'_, T>)> {
-    let count = rows.nrows().div_ceil(most).max(1);
-    let (length, longer) = (rows.nrows() / count, rows.nrows() % count);
-    let (first, rest) = rows.split_at(Axis(0), longer * (length + 1));
-    let rest = blocks(rest, Axis(0), length).map(move |(start, block)| (longer * (length + 1) + start, block));
-    blocks(first, Axis(0), length + 1).chain(rest)
 }

@@ -1,22 +1,21 @@
-//! The kernels, transformed and packed for the microkernel.
+//! The kernels, transformed and packed for products with channels on the lanes.
 
 use ndarray::ArrayView2;
 
 use super::Layout;
 use crate::element::Element;
-use crate::gemm::Kernel;
 
 /// Packs the kernels `[OC, C/g · taps]`: by group and tile of channels, then by value of the transformed tile, then by input
 /// channel.
 pub(crate) fn pack_weights<T: Element>(kernels: ArrayView2<'_, T>, groups: usize, layout: &Layout) -> Vec<T> {
-    let (outs, tile, kernel) = (kernels.nrows() / groups, layout.tile, Kernel::<T>::best());
+    let (outs, tile, [unit, most]) = (kernels.nrows() / groups, layout.tile, crate::gemm::channel_lanes::<T>());
     let (products, taps) = (tile.products(), tile.taps());
     let ins = kernels.ncols() / taps;
-    let padded = kernel.padded(outs);
+    let padded = outs.next_multiple_of(unit);
     let mut packed = vec![T::zero(); groups * padded * ins * products];
     for group in 0..groups {
-        for first in (0..padded).step_by(kernel.lanes()) {
-            let width = kernel.lanes().min(padded - first);
+        for first in (0..padded).step_by(most) {
+            let width = most.min(padded - first);
             let start = (group * padded + first) * ins * products;
             for channel in first..(first + width).min(outs) {
                 let row = kernels.row(group * outs + channel);
