@@ -10,10 +10,11 @@ const TURN: f64 = 30.0;
 const TURN_F64: f64 = 60.0;
 
 /// What windows on the lanes cost beside their multiply-adds: some of the microkernel's time, and for each vector of the patch
-/// matrix that must be packed, of which strided ones are taken apart first.
-const CALLS: f64 = 0.03;
+/// matrix that must be packed, of which strided ones are taken apart first, in short rows cell by cell.
+const CALLS: f64 = 0.01;
 const PACK: f64 = 5.0;
-const PACK_STRIDED: f64 = 60.0;
+const PACK_STRIDED: f64 = 30.0;
+const PACK_STRIDED_SHORT: f64 = 60.0;
 
 /// What windows of a row on the lanes cost beside their multiply-adds, which read cells that cross cache lines.
 const STORE: f64 = 5.0;
@@ -51,14 +52,14 @@ fn lane_costs(geometry: &ConvGeometry, vector: Vector) -> [f64; 3] {
     let filled = |n: usize, vectors: f64, len: usize| n as f64 / (vectors * len as f64);
     let windows = filled(geometry.windows(), vectors_of_time(geometry.windows(), vector), vector.len);
     let channels = filled(outs, outs.div_ceil(register) as f64, register);
-    let is_strided = geometry.axes[2].stride > 1;
+    let (width, is_strided) = (geometry.axes[2].output, geometry.axes[2].stride > 1);
     let pack = match (geometry.taps(), is_strided) {
         (1, false) if !is_padded(geometry) => 0.0,
         (_, false) => PACK,
-        (_, true) => PACK_STRIDED,
+        (_, true) if width >= register => PACK_STRIDED,
+        (_, true) => PACK_STRIDED_SHORT,
     };
     let turn = if vector.size == size_of::<f32>() { TURN } else { TURN_F64 };
-    let width = geometry.axes[2].output;
     let are_few = geometry.patch_rows() <= FEW_ROWS || outs <= vector.row_channels;
     let by_rows = match pack > 0.0 && width >= register && are_few {
         true => rows / filled(width, width.div_ceil(register) as f64, register) + STORE,

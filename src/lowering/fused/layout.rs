@@ -118,7 +118,9 @@ mod tests {
         let padded = found([1, 64, 56, 56], [64, 64, 3, 3], (1, 1));
         assert_eq!((padded.lanes, padded.panels, padded.slab.step, padded.image), (Lanes::Channels, 0, 1, None));
         let strided = found([1, 256, 56, 56], [512, 256, 1, 1], (2, 0));
-        assert_eq!((strided.lanes, strided.image.map(|image| image.step)), (Lanes::Channels, Some(2)));
+        assert_eq!(strided.lanes, Lanes::Windows);
+        let short = found([1, 512, 28, 28], [1024, 512, 1, 1], (2, 0));
+        assert_eq!((short.lanes, short.image.map(|image| image.step)), (Lanes::Channels, Some(2)));
         let by_three = found([1, 256, 57, 57], [512, 256, 3, 3], (3, 1));
         assert_eq!((by_three.lanes, by_three.slab.step, by_three.slab.phases), (Lanes::Channels, 1, 3));
         let plain = found([1, 64, 56, 56], [256, 64, 1, 1], (1, 0));
