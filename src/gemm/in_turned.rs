@@ -15,7 +15,7 @@ use super::Kernel;
 use super::in_place::{FEW, MANY, channel_lanes, has_many_registers};
 use super::in_rows::by_count;
 use crate::element::Element;
-use crate::simd::{SIDE, arch, ask_for_line};
+use crate::simd::{LINE_BYTES, SIDE, arch, ask_for_line};
 
 /// Cells `[sixteen input channels][column][channel]`.
 #[derive(Clone, Copy)]
@@ -81,7 +81,7 @@ impl<T: Element, const VECTORS: usize> WithSimd for Tile<'_, T, VECTORS> {
 }
 
 impl<T: Element, const VECTORS: usize> Tile<'_, T, VECTORS> {
-    /// The sums of so many columns from one on. With each step a line of what is read next is asked for.
+    /// The sums of so many columns from one on. With each step what is read next is asked for, a line or two.
     #[inline(always)]
     fn add<S: Simd, const COUNT: usize>(
         &mut self,
@@ -97,7 +97,12 @@ impl<T: Element, const VECTORS: usize> Tile<'_, T, VECTORS> {
                 let (cells, _) = cells[place..][..COUNT * SIDE].as_chunks::<SIDE>();
                 place += step;
                 for (weights, channel) in weights.chunks_exact(VECTORS * lanes).zip(0..SIDE) {
-                    ask_for_line::<T, false>(*next);
+                    for line in 0..VECTORS {
+                        let cells = line * (LINE_BYTES / size_of::<T>());
+                        if cells < *next_step {
+                            ask_for_line::<T, false>(next.wrapping_add(cells));
+                        }
+                    }
                     *next = next.wrapping_add(*next_step);
                     let mut channels = [T::splat(simd, T::zero()); VECTORS];
                     for vector in 0..VECTORS {

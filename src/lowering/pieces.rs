@@ -36,6 +36,26 @@ where
     })
 }
 
+/// Blocks of these lengths along `axis`, one after the other (the last may be shorter), each with what comes with its length.
+pub(crate) fn cut_up<'a, T, D, V>(
+    view: ArrayViewMut<'a, T, D>,
+    axis: Axis,
+    lengths: impl Iterator<Item = (usize, V)> + Send,
+) -> impl Iterator<Item = (V, ArrayViewMut<'a, T, D>)> + Send
+where
+    T: Send,
+    D: Dimension + Send,
+    V: Send,
+{
+    lengths.scan(Some(view), move |rest, (length, value)| {
+        let view = rest.take()?;
+        let taken = view.len_of(axis).min(length);
+        let (block, tail) = view.split_at(axis, taken);
+        *rest = Some(tail);
+        Some((value, block))
+    })
+}
+
 /// The entries of axis 0, each with its index.
 pub(crate) fn entries<'a, T, D>(
     view: ArrayViewMut<'a, T, D>,

@@ -115,8 +115,9 @@ fn tiles_cost(g: &ConvGeometry, tile: Tile, size: usize) -> f64 {
     let values = tile.products() as f64;
     let tiles = g.axes[0].output as f64 * tile.counts(g).iter().product::<usize>() as f64;
     let [whole_ins, whole_outs] = [whole(g.group_in_channels()), whole(g.group_out_channels())];
-    let products = values * ins * whole_outs * tiles / WINOGRAD_SHARE;
-    let transforms = values * (whole_ins + whole_outs) * tiles * VALUE;
+    let all_values = g.axes[0].output as f64 * tile.plane_products(g) as f64;
+    let products = all_values * ins * whole_outs / WINOGRAD_SHARE;
+    let transforms = all_values * (whole_ins + whole_outs) * VALUE;
     let block = (BLOCK_BYTES / (values * (whole_ins + BLOCK_CHANNELS) * size as f64)).clamp(1.0, BLOCK_TILES);
     let bytes = values * ins * outs * size as f64;
     let byte = if bytes > FAR_WEIGHT_BYTES { FAR_WEIGHT_BYTE } else { WEIGHT_BYTE };

@@ -1,7 +1,7 @@
 //! The transforms of the schemes along one axis.
 //!
 //! `y = Aᵀ [(G g) ⊙ (Bᵀ d)]` by Toom and Cook. F(2, 3) has the points {0, ±1} and infinity, F(4, 3) and F(2, 5) have
-//! {0, ±1/√2, ±√2} and infinity; of windows that move by two, cells of even number have {0, 1} or {±1/2, ±5/4}, and infinity, as
+//! {0, ±1/√2, ±√2} and infinity, and F(3, 3) the same without 0 (which is the most exact to leave out); of windows that move by two, cells of even number have {0, 1} or {±1/2, ±5/4}, and infinity, as
 //! have the outputs of their input gradient that meet two taps. (Of sixty such pairs from 0.35 to 1.6, these are exact in few
 //! digits and close to the most exact; ±1 instead of ±5/4 has 1.4 times the error.)
 //! (A. Lavin, S. Gray, "Fast algorithms for convolutional neural networks", 2016; the points of F(4, 3) as in
@@ -106,6 +106,23 @@ pub(super) fn input_axis<T: Element, S: Simd>(
     values
 }
 
+/// `Bᵀ` of F(3, 3), for kernels of F(4, 3): values 1 to 5 of 5 cells.
+#[inline(always)]
+pub(super) fn short_input_axis<T: Element, S: Simd>(
+    by: Sums<T, S>,
+    d: [T::Vector<S>; MAX_SIDE],
+) -> [T::Vector<S>; MAX_SIDE] {
+    let mut values = d;
+    let (near, near_odd) = (by.plus_times(by.times(0.5, d[2]), -1.0, d[0]), by.plus_times(d[3], -2.0, d[1]));
+    let (far, far_odd) = (by.plus_times(by.times(2.0, d[2]), -1.0, d[0]), by.plus_times(d[3], -0.5, d[1]));
+    values[1] = by.plus_times(near, FRAC_1_SQRT_2, near_odd);
+    values[2] = by.plus_times(near, -FRAC_1_SQRT_2, near_odd);
+    values[3] = by.plus_times(far, SQRT_2, far_odd);
+    values[4] = by.plus_times(far, -SQRT_2, far_odd);
+    values[5] = by.plus_times(by.plus(d[0], d[4]), -2.5, d[2]);
+    values
+}
+
 /// `Bᵀ` of F(2, 2).
 #[inline(always)]
 fn pair_input<T: Element, S: Simd>(by: Sums<T, S>, d: [T::Vector<S>; 3]) -> [T::Vector<S>; 3] {
@@ -172,6 +189,20 @@ pub(super) fn output_axis<T: Element, S: Simd>(
             }
         }
     }
+    values
+}
+
+/// `Aᵀ` of F(3, 3): 3 outputs from values 1 to 5.
+#[inline(always)]
+pub(super) fn short_output_axis<T: Element, S: Simd>(
+    by: Sums<T, S>,
+    m: [T::Vector<S>; MAX_SIDE],
+) -> [T::Vector<S>; MAX_SIDE] {
+    let mut values = m;
+    let [near, near_odd, far, far_odd] = by.pairs(&m);
+    values[0] = by.plus(near, far);
+    values[1] = by.plus_times(by.times(FRAC_1_SQRT_2, near_odd), SQRT_2, far_odd);
+    values[2] = by.plus_times(by.plus_times(m[5], 0.5, near), 2.0, far);
     values
 }
 

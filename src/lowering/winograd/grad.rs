@@ -122,25 +122,26 @@ impl Task<'_> {
         if planes == 0 {
             return piece.fill(T::zero());
         }
-        let [lines, rows, columns] = layout.counts;
+        let [lines, rows, columns] = layout.grid.counts;
         let mut store = Store::Overwrite;
         for part in Part::all(0..lines, 0..rows, columns, layout.block) {
             let tiles = part.tiles();
-            let (inputs, outputs) = (part.input_places(layout.tile), part.output_places(layout.tile));
-            let places = TilePlaces::of(inputs.zip(outputs).map(|(input, output)| [input, output]));
+            let (inputs, outputs) = (part.input_places(&layout.grid), part.output_places(&layout.grid));
+            let places = inputs.zip(outputs).map(|(input, output)| [input, output]);
+            let places = TilePlaces::of(part.kind_counts(&layout.grid), places);
             for first in (0..planes).step_by(layout.planes) {
                 let some = first..planes.min(first + layout.planes);
                 parts.cells.fill(T::zero());
                 for (number, plane) in some.clone().enumerate() {
                     let image = Image::of(g, input, plane / depth, self.group);
-                    let place = (plane % depth, &part, part.read_area(layout.tile));
+                    let place = (plane % depth, &part, part.read_area(&layout.grid));
                     let cells = Cells::new((g, layout.tile), image, place, &layout.input_places);
                     self.transform_inputs(&cells, (places.inputs(), number * tiles), &mut parts);
                 }
                 parts.cells.fill(T::zero());
                 for (number, plane) in some.clone().enumerate() {
                     let image = Image::of(&layout.output, grad_output, plane / depth, self.group);
-                    let place = (plane % depth, &part, part.output_area(layout.tile));
+                    let place = (plane % depth, &part, part.output_area(&layout.grid));
                     let cells = Cells::new((&layout.output, layout.tile), image, place, &layout.output_places);
                     self.transform_grads(&cells, (places.outputs(), number * tiles), &mut parts);
                 }
@@ -196,8 +197,19 @@ impl Task<'_> {
     ) {
         let [inputs, grads, _] = self.layout.value_steps;
         let value_step = if direction == Direction::Input { inputs } else { grads };
-        let (tile, cell_steps) = (self.layout.tile, cells.steps());
-        arch().dispatch(Transform { tile, direction, channels, places, cell_steps, tile_step, value_step, from, to });
+        let (tile, cell_steps, gap) = (self.layout.tile, cells.steps(), 0);
+        arch().dispatch(Transform {
+            tile,
+            direction,
+            channels,
+            places,
+            cell_steps,
+            tile_step,
+            value_step,
+            gap,
+            from,
+            to,
+        });
     }
 
     /// Adds the products of so many tiles to `parts.sums`.
@@ -239,6 +251,7 @@ impl Task<'_> {
                     cell_steps: [tile.kernel()[1] * lanes, lanes],
                     tile_step: lanes,
                     value_step: self.layout.value_steps[2],
+                    gap: 0,
                     from: &parts.sums[first * ins + channel * lanes..],
                     to: parts.kernels,
                 });

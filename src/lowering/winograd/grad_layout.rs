@@ -2,7 +2,7 @@
 
 use super::DEPTH;
 use super::cells::places;
-use super::part::{Part, block};
+use super::part::{Grid, Part, block};
 use super::scheme::{Scheme, Tile};
 use crate::geometry::{Axis, ConvGeometry, PadMode};
 use crate::lowering::lanes::Vector;
@@ -27,8 +27,8 @@ pub(crate) struct GradLayout {
     pub tile: Tile,
     /// The output as an image, as which its gradient is read.
     pub output: ConvGeometry,
-    /// Lines, and rows and columns of tiles of each, of an output plane, and of the largest part of it that is taken together.
-    pub counts: [usize; 3],
+    pub(super) grid: Grid,
+    /// Lines, and rows and columns of tiles of each, of the largest part of an output plane that is taken together.
     pub block: [usize; 3],
     /// Output planes of which such a part is taken together, and the tiles of all of them.
     pub planes: usize,
@@ -78,7 +78,8 @@ impl GradLayout {
     }
 
     fn within(g: &ConvGeometry, tile: Tile, vector: Vector, (most, [outs, ins]): (usize, [usize; 2])) -> Self {
-        let counts = tile.counts(g);
+        let grid = Grid::even(g, tile);
+        let counts = grid.counts;
         let block = block(counts, most);
         let [lines, rows, columns] = block;
         let largest = Part { lines: 0..lines, rows: 0..rows, columns: 0..columns };
@@ -92,7 +93,7 @@ impl GradLayout {
         let odd = |len: usize| (len.div_ceil(SIDE) | 1) * SIDE;
         let value_steps = [odd(tiles * held), odd(tiles * padded), odd(ins * padded)];
         let [inputs, grads, sums] = value_steps.map(|step| tile.products() * step);
-        let (reads, outputs) = (largest.reads(tile), largest.outputs(tile));
+        let (reads, outputs) = (largest.reads(&grid), largest.outputs(&grid));
         let cells = lines * (reads[0] * reads[1]).max(outputs[0] * outputs[1]) * SIDE;
         let kernels = KERNELS.min(ins) * tile.taps() * vector.channels[1].min(padded);
         let parts = [reads[1].max(outputs[1]) * SIDE, cells, inputs, grads, sums, kernels];
@@ -103,7 +104,7 @@ impl GradLayout {
             input_places: if is_whole { places(g, tile, reads) } else { vec![] },
             output_places: if is_whole { places(&output, tile, outputs) } else { vec![] },
             output,
-            counts,
+            grid,
             block,
             planes,
             tiles,

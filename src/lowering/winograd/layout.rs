@@ -1,7 +1,7 @@
 //! The sizes of the Winograd algorithm: which tiles are taken together, and what lies where.
 
 use super::cells::places;
-use super::part::{Part, Plane, block};
+use super::part::{Grid, Part, block};
 use super::scheme::{Axes, Tile};
 use crate::geometry::ConvGeometry;
 use crate::lowering::fold::folded;
@@ -26,10 +26,9 @@ pub(crate) struct Layout {
     /// What is computed in place of the geometry, where the images of a batch are the planes of one image.
     pub folded: Option<ConvGeometry>,
     pub tile: Tile,
-    pub(super) plane: Plane,
-    /// Lines, and rows and columns of tiles of each, of an output plane; of one task, which has all columns; and of the
-    /// largest block of tiles that are taken together. The lines of a folded batch are its images.
-    pub counts: [usize; 3],
+    pub(super) grid: Grid,
+    /// Lines, and rows and columns of tiles of each: of one task, which has all columns; and of the largest block of tiles that
+    /// are taken together. The lines of a folded batch are its images.
     pub task: [usize; 2],
     pub block: [usize; 3],
     /// Where a block's cells go that are the image's.
@@ -56,15 +55,15 @@ impl Layout {
     /// are read once for each.
     pub fn new(geometry: &ConvGeometry, tile: Tile, vector: Vector, workspace_bytes: usize) -> Self {
         let folded = folded(geometry).filter(|_| is_folded(geometry, tile));
-        let mut counts = tile.counts(geometry);
+        let mut grid = Grid::of(geometry, tile);
         let mut planes = geometry.batch * geometry.axes[0].output;
         if folded.is_some() {
-            (counts[0], planes) = (planes, 1);
+            (grid.counts[0], planes) = (planes, 1);
         }
-        let pass = pass_length(geometry, (tile, counts), vector, workspace_bytes);
+        let pass = pass_length(geometry, &grid, vector, workspace_bytes);
         let mut most = MAX_TILES;
         loop {
-            let layout = Self::within((geometry, planes), (tile, counts), vector, (most, pass));
+            let layout = Self::within((geometry, planes), grid, vector, (most, pass));
             if layout.slot_len().saturating_mul(vector.size) <= workspace_bytes || most == 1 {
                 return Self { folded, ..layout };
             }
@@ -72,15 +71,9 @@ impl Layout {
         }
     }
 
-    fn within(
-        (g, planes): (&ConvGeometry, usize),
-        (tile, counts): (Tile, [usize; 3]),
-        vector: Vector,
-        (most, pass): (usize, usize),
-    ) -> Self {
+    fn within((g, planes): (&ConvGeometry, usize), grid: Grid, vector: Vector, (most, pass): (usize, usize)) -> Self {
         let threads = parallel::threads();
-        let plane = Plane::of(g, tile);
-        let [lines, rows, columns] = counts;
+        let (tile, [lines, rows, columns]) = (grid.tile, grid.counts);
         let outs = g.group_out_channels();
 
         let planes = (planes * g.groups).max(1);
@@ -99,7 +92,7 @@ impl Layout {
         let [block_lines, block_rows, block_columns] = block;
         let largest = Part { lines: 0..block_lines, rows: 0..block_rows, columns: 0..block_columns };
         let tiles = largest.tiles();
-        let read @ [read_rows, read_columns] = largest.reads(tile);
+        let read @ [read_rows, read_columns] = largest.reads(&grid);
         let side_step = tiles * SIDE;
         // An odd number of cache lines, so that values do not push each other out of the L1.
         let odd = |len: usize| (len.div_ceil(SIDE) | 1) * SIDE;
@@ -109,13 +102,12 @@ impl Layout {
             block_lines * read_rows * read_columns * SIDE,
             tile.products() * value_step,
             tile.products() * kept,
-            largest.outputs_len(plane, tile) * SIDE,
+            largest.outputs_len(&grid) * SIDE,
         ];
         Self {
             folded: None,
             tile,
-            plane,
-            counts,
+            grid,
             task,
             block,
             places: if block_columns == columns { places(g, tile, read) } else { vec![] },
@@ -149,17 +141,12 @@ fn is_far(geometry: &ConvGeometry, tile: Tile, vector: Vector) -> bool {
 
 /// Input channels of a pass whose transformed inputs, of all tiles that may be taken together, leave room for the rest of
 /// the workspace. It must not depend on the number of threads, since each pass is a sum of its own.
-fn pass_length(
-    geometry: &ConvGeometry,
-    (tile, counts): (Tile, [usize; 3]),
-    vector: Vector,
-    workspace_bytes: usize,
-) -> usize {
-    let (ins, tiles) = (geometry.group_in_channels().max(1), counts.iter().product::<usize>());
-    if !is_far(geometry, tile, vector) {
+fn pass_length(geometry: &ConvGeometry, grid: &Grid, vector: Vector, workspace_bytes: usize) -> usize {
+    let (ins, tiles) = (geometry.group_in_channels().max(1), grid.counts.iter().product::<usize>());
+    if !is_far(geometry, grid.tile, vector) {
         return ins;
     }
-    let channel_bytes = tile.products() * tiles.min(MAX_TILES) * vector.size;
+    let channel_bytes = grid.tile.products() * tiles.min(MAX_TILES) * vector.size;
     let longest = workspace_bytes / 10 * 7 / channel_bytes.max(1);
     let most_passes = (ins / MIN_PASS).max(1);
     ins.div_ceil(ins.div_ceil(longest.max(1)).min(most_passes))

@@ -29,13 +29,13 @@ use ndarray::{ArrayView5, ArrayViewMut3, Axis, s};
 
 use self::cells::Cells;
 use self::layout::MAX_TILES;
-use self::part::Part;
+use self::part::{KINDS, Part};
 use self::scheme::Filter;
 use self::transform::{Direction, Transform};
 use super::Epilogue;
 use super::fold::{fold_input, fold_output};
 use super::image::Image;
-use super::pieces::{blocks, channel_blocks};
+use super::pieces::{blocks, channel_blocks, cut_up};
 use super::scratch::aligned_parts;
 use super::turned::Side;
 use crate::element::Element;
@@ -72,12 +72,11 @@ pub(super) fn forward<T: Element>(
         None => (geometry, input),
     };
     let output = fold_output(output, layout.folded.is_some());
-    let (plane, outs) = (layout.plane, g.group_out_channels());
-    let [all_lines, all_rows, _] = layout.counts;
+    let (grid, outs) = (&layout.grid, g.group_out_channels());
+    let [all_lines, all_rows, _] = grid.counts;
     let [task_lines, task_rows] = layout.task;
-    let all_cells = plane.cells(layout.tile, &(0..all_lines), &(0..all_rows)).len();
-    let task_cells = plane.cells(layout.tile, &(0..task_lines), &(0..task_rows)).len();
-    let task_line = if task_lines > 1 { task_cells } else { plane.line };
+    let all_cells = grid.cells(&(0..all_lines), &(0..all_rows)).len();
+    let task_line = task_lines * grid.line;
     let pieces = channel_blocks(output, outs, layout.channels).flat_map(move |(image, channel, cells)| {
         blocks(cells, Axis(1), task_lines).flat_map(move |(first, images)| {
             blocks(images, Axis(2), all_cells).enumerate().flat_map(move |(depth, (_, plane))| {
@@ -85,10 +84,10 @@ pub(super) fn forward<T: Element>(
                     // The lines of a folded batch are its images, others those of one plane.
                     let first = first + line * task_lines;
                     let lines = first..(first + task_lines).min(all_lines);
-                    blocks(cells, Axis(2), task_cells).enumerate().map(move |(row, (_, piece))| {
-                        let rows = row * task_rows..((row + 1) * task_rows).min(all_rows);
-                        (image, channel, (depth, lines.clone(), rows), piece)
-                    })
+                    let rows = (0..all_rows).step_by(task_rows).map(move |row| row..(row + task_rows).min(all_rows));
+                    let cut = rows.map(move |rows| (grid.cells(&(0..task_lines), &rows).len(), rows));
+                    cut_up(cells, Axis(2), cut)
+                        .map(move |(rows, piece)| (image, channel, (depth, lines.clone(), rows), piece))
                 })
             })
         })
@@ -138,17 +137,26 @@ struct Task<'a, 'o, T> {
     piece: ArrayViewMut3<'o, T>,
 }
 
-/// Where the inputs and the outputs of a block's tiles begin, in elements.
+/// Where the inputs and the outputs of a block's tiles begin, in elements, one kind of tiles after the other.
 struct TilePlaces {
     inputs: [usize; MAX_TILES],
     outputs: [usize; MAX_TILES],
     count: usize,
+    kinds: [usize; KINDS.len()],
+}
+
+/// The tiles of one kind among those of a block.
+struct Kind {
+    tile: Tile,
+    range: Range<usize>,
+    /// Tiles before these that have no column 0 of values, as these have: it has no room for those.
+    gap: usize,
 }
 
 impl TilePlaces {
-    /// From their cells.
-    fn of(cells: impl Iterator<Item = [usize; 2]>) -> Self {
-        let mut all = Self { inputs: [0; MAX_TILES], outputs: [0; MAX_TILES], count: 0 };
+    /// From their cells, and how many there are of each kind.
+    fn of(kinds: [usize; KINDS.len()], cells: impl Iterator<Item = [usize; 2]>) -> Self {
+        let mut all = Self { inputs: [0; MAX_TILES], outputs: [0; MAX_TILES], count: 0, kinds };
         for [input, output] in cells {
             (all.inputs[all.count], all.outputs[all.count]) = (input * SIDE, output * SIDE);
             all.count += 1;
@@ -163,6 +171,28 @@ impl TilePlaces {
     fn outputs(&self) -> &[usize] {
         &self.outputs[..self.count]
     }
+
+    fn kinds(&self, tile: Tile) -> impl Iterator<Item = Kind> {
+        let [_, short_columns, ..] = self.kinds;
+        let mut end = 0;
+        let kinds = KINDS.into_iter().zip(self.kinds).map(move |(short, count)| {
+            end += count;
+            let gap = if short == [true, false] { short_columns } else { 0 };
+            Kind { tile: tile.with_short(short), range: end - count..end, gap }
+        });
+        kinds.filter(|kind| !kind.range.is_empty())
+    }
+
+    /// How many have a value, the tiles of some kinds: they come first.
+    fn having(&self, tile: Tile, value: usize) -> usize {
+        let ([_, columns], [whole, short_columns, short_rows, _]) = (tile.sides(), self.kinds);
+        match (value / columns, value % columns) {
+            (0, 0) => whole,
+            (0, _) => whole + short_columns,
+            (_, 0) => whole + short_rows,
+            _ => self.count,
+        }
+    }
 }
 
 impl<T: Element> Task<'_, '_, T> {
@@ -172,9 +202,9 @@ impl<T: Element> Task<'_, '_, T> {
         if ins == 0 {
             return self.piece.fill(T::zero());
         }
-        for part in Part::all(self.lines.clone(), self.rows.clone(), layout.counts[2], layout.block) {
-            let places = TilePlaces::of(part.places(layout.plane, layout.tile));
-            let area = part.read_area(layout.tile);
+        for part in Part::all(self.lines.clone(), self.rows.clone(), layout.grid.counts[2], layout.block) {
+            let places = TilePlaces::of(part.kind_counts(&layout.grid), part.places(&layout.grid));
+            let area = part.read_area(&layout.grid);
             let cells = Cells::new((g, layout.tile), image, (self.depth, &part, area), &layout.places);
             parts.cells[..cells.len()].fill(T::zero());
             for first in (0..ins).step_by(layout.pass) {
@@ -195,17 +225,21 @@ impl<T: Element> Task<'_, '_, T> {
         let layout = self.layout;
         for first in inputs.clone().step_by(SIDE) {
             cells.turn(first..(first + SIDE).min(inputs.end), parts.edges, parts.cells);
-            arch().dispatch(Transform {
-                tile: layout.tile,
-                direction: Direction::Input,
-                channels: SIDE,
-                places: places.inputs(),
-                cell_steps: cells.steps(),
-                tile_step: SIDE,
-                value_step: layout.value_step,
-                from: parts.cells,
-                to: &mut parts.transformed[(first - inputs.start) / SIDE * layout.side_step..],
-            });
+            let side = (first - inputs.start) / SIDE * layout.side_step;
+            for Kind { tile, range, gap } in places.kinds(layout.tile) {
+                arch().dispatch(Transform {
+                    tile,
+                    direction: Direction::Input,
+                    channels: SIDE,
+                    places: &places.inputs()[range.clone()],
+                    cell_steps: cells.steps(),
+                    tile_step: SIDE,
+                    value_step: layout.value_step,
+                    gap: gap * SIDE,
+                    from: parts.cells,
+                    to: &mut parts.transformed[side + range.start * SIDE..],
+                });
+            }
         }
     }
 
@@ -220,10 +254,11 @@ impl<T: Element> Task<'_, '_, T> {
                 let cells = &parts.transformed[value * layout.value_step..][..layout.value_step];
                 let turned = Turned { cells, step: layout.side_step, chain: chain(layout.tile) };
                 let products = &mut parts.products[value * layout.kept..][..places.count * width];
+                let columns = places.having(layout.tile, value);
                 for first in (0..width).step_by(most) {
                     let lanes = most.min(width - first);
                     let weights = self.weights((group + first, lanes), value, &inputs);
-                    let sums = &mut products[first * places.count..][..places.count * lanes];
+                    let sums = &mut products[first * places.count..][..columns * lanes];
                     kernel.multiply_turned(turned, weights, lanes, sums);
                 }
             }
@@ -250,27 +285,30 @@ impl<T: Element> Task<'_, '_, T> {
         (group, first): (usize, usize),
         (store, parts): (Store, &mut Parts<'_, T>),
     ) {
-        let Layout { tile, plane, kept, .. } = *self.layout;
+        let Layout { grid, kept, .. } = self.layout;
         let [_, most] = channel_lanes::<T>();
         for channel in (first..width.min(first + SIDE)).step_by(most.min(SIDE)) {
             let block = channel / most * most;
             let lanes = most.min(width - block);
-            arch().dispatch(Transform {
-                tile,
-                direction: Direction::Output,
-                channels: lanes.min(SIDE),
-                places: places.outputs(),
-                cell_steps: [part.width(plane, tile) * SIDE, SIDE],
-                tile_step: lanes,
-                value_step: kept,
-                from: &parts.products[block * places.count + channel - block..],
-                to: &mut parts.outputs[channel - first..],
-            });
+            for Kind { tile, range, gap } in places.kinds(grid.tile) {
+                arch().dispatch(Transform {
+                    tile,
+                    direction: Direction::Output,
+                    channels: lanes.min(SIDE),
+                    places: &places.outputs()[range.clone()],
+                    cell_steps: [part.width(grid) * SIDE, SIDE],
+                    tile_step: lanes,
+                    value_step: *kept,
+                    gap: gap * lanes,
+                    from: &parts.products[block * places.count + range.start * lanes + channel - block..],
+                    to: &mut parts.outputs[channel - first..],
+                });
+            }
         }
-        let start = plane.cells(tile, &self.lines, &self.rows).start;
+        let start = grid.cells(&self.lines, &self.rows).start;
         let (all, _, len) = self.piece.dim();
         let channels = (group + first).min(all)..(group + first + SIDE).min(all);
-        for (mut place, cells) in part.runs(plane, tile) {
+        for (mut place, cells) in part.runs(grid) {
             let mut cells = cells.start - start..cells.end - start;
             while !cells.is_empty() {
                 let (image, cell) = (cells.start / len, cells.start % len);

@@ -35,28 +35,55 @@ pub(super) fn block(counts: [usize; 3], most: usize) -> [usize; 3] {
     }
 }
 
-/// The plane of outputs that tiles cover: lines, whose rows have `width` cells.
+/// How tiles cover a plane of outputs: lines, whose rows have `width` cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Plane {
+pub(super) struct Grid {
+    pub tile: Tile,
+    /// Lines of a plane that have tiles of their own, and the rows and columns of tiles of each.
+    pub counts: [usize; 3],
+    /// Those of the rows and columns that are not short; the others come last. With short ones tiles cover the plane exactly.
+    whole: [usize; 2],
+    /// Cells of a line, and of a row of it.
     pub line: usize,
-    pub width: usize,
+    width: usize,
 }
 
-impl Plane {
+impl Grid {
+    /// With short tiles, where they leave out what is beyond the plane.
     pub fn of(g: &ConvGeometry, tile: Tile) -> Self {
-        let [_, height, width] = &g.axes;
-        match tile.axes {
-            Axes::Plane => Self { line: height.output * width.output, width: width.output },
-            Axes::Width => Self { line: width.output, width: width.dilation },
-        }
+        Self { whole: tile.whole(g), ..Self::even(g, tile) }
+    }
+
+    /// Without short tiles.
+    pub fn even(g: &ConvGeometry, tile: Tile) -> Self {
+        let ([_, height, width], counts) = (&g.axes, tile.counts(g));
+        let [_, rows, columns] = counts;
+        let (line, width) = match tile.axes {
+            Axes::Plane => (height.output * width.output, width.output),
+            Axes::Width => (width.output, width.dilation),
+        };
+        Self { tile, counts, whole: [rows, columns], line, width }
+    }
+
+    /// Rows or columns of outputs before a row or column of tiles.
+    fn outputs_before(&self, axis: usize, tiles: usize) -> usize {
+        tiles * self.tile.outputs()[axis] - tiles.saturating_sub(self.whole[axis])
+    }
+
+    /// The same of inputs.
+    fn inputs_before(&self, axis: usize, tiles: usize) -> usize {
+        tiles * self.tile.steps()[axis] - tiles.saturating_sub(self.whole[axis])
     }
 
     /// The cells of lines and rows of tiles from a start to an end, `[line, row]`, in order.
-    pub fn cells(self, tile: Tile, lines: &Range<usize>, rows: &Range<usize>) -> Range<usize> {
-        let cell = |row: usize| (row * tile.outputs()[0] * self.width).min(self.line);
+    pub fn cells(&self, lines: &Range<usize>, rows: &Range<usize>) -> Range<usize> {
+        let cell = |row: usize| (self.outputs_before(0, row) * self.width).min(self.line);
         lines.start * self.line + cell(rows.start)..(lines.end.max(1) - 1) * self.line + cell(rows.end)
     }
 }
+
+/// Tiles of which none, the columns, the rows, or both are short.
+pub(super) const KINDS: [[bool; 2]; 4] = [[false, false], [false, true], [true, false], [true, true]];
 
 impl Part {
     pub fn tiles(&self) -> usize {
@@ -82,107 +109,130 @@ impl Part {
         })
     }
 
+    /// Rows and columns of tiles.
+    fn sides(&self) -> [&Range<usize>; 2] {
+        [&self.rows, &self.columns]
+    }
+
+    /// Those of each kind of tiles.
+    fn kinds(&self, grid: &Grid) -> [[Range<usize>; 2]; 4] {
+        let sides = self.sides();
+        KINDS.map(|is_short| {
+            [0, 1].map(|axis| {
+                let (side, whole) = (sides[axis], grid.whole[axis].clamp(sides[axis].start, sides[axis].end));
+                if is_short[axis] { whole..side.end } else { side.start..whole }
+            })
+        })
+    }
+
+    /// How many tiles there are of each kind.
+    pub fn kind_counts(&self, grid: &Grid) -> [usize; 4] {
+        self.kinds(grid).map(|[rows, columns]| self.lines.len() * rows.len() * columns.len())
+    }
+
     /// Rows and columns of the cells that one of its lines reads.
-    pub fn reads(&self, tile: Tile) -> [usize; 2] {
-        let tiles = [self.rows.len(), self.columns.len()];
-        [0, 1].map(|axis| (tiles[axis] - 1) * tile.steps()[axis] + tile.inputs()[axis])
+    pub fn reads(&self, grid: &Grid) -> [usize; 2] {
+        self.read_area(grid).count
     }
 
     /// Where these lie in the padded line.
-    pub fn read_area(&self, tile: Tile) -> Area {
-        let [rows, columns] = tile.steps();
-        Area { first: [self.rows.start * rows, self.columns.start * columns], count: self.reads(tile) }
+    pub fn read_area(&self, grid: &Grid) -> Area {
+        let first = [0, 1].map(|axis| grid.inputs_before(axis, self.sides()[axis].start));
+        let overlap = [0, 1].map(|axis| grid.tile.inputs()[axis] - grid.tile.steps()[axis]);
+        let end = [0, 1].map(|axis| grid.inputs_before(axis, self.sides()[axis].end) + overlap[axis]);
+        Area { first, count: [0, 1].map(|axis| end[axis] - first[axis]) }
     }
 
     /// Rows and columns of the outputs of one of its lines, with those beyond the plane.
-    pub fn outputs(&self, tile: Tile) -> [usize; 2] {
-        let [rows, columns] = tile.outputs();
-        [self.rows.len() * rows, self.columns.len() * columns]
+    pub fn outputs(&self, grid: &Grid) -> [usize; 2] {
+        self.output_area(grid).count
     }
 
     /// Where these lie in the line.
-    pub fn output_area(&self, tile: Tile) -> Area {
-        let [rows, columns] = tile.outputs();
-        Area { first: [self.rows.start * rows, self.columns.start * columns], count: self.outputs(tile) }
+    pub fn output_area(&self, grid: &Grid) -> Area {
+        let before = |axis, tiles| grid.outputs_before(axis, tiles);
+        let first = [0, 1].map(|axis| before(axis, self.sides()[axis].start));
+        Area { first, count: [0, 1].map(|axis| before(axis, self.sides()[axis].end) - first[axis]) }
     }
 
     /// Columns of outputs that are in the plane.
-    pub fn width(&self, plane: Plane, tile: Tile) -> usize {
-        let outputs = tile.outputs()[1];
-        (self.columns.end * outputs).min(plane.width) - self.columns.start * outputs
+    pub fn width(&self, grid: &Grid) -> usize {
+        let Area { first: [_, first], count: [_, count] } = self.output_area(grid);
+        (first + count).min(grid.width) - first
     }
 
     /// Whether its rows of outputs lie one after the other.
-    pub fn is_whole(&self, plane: Plane, tile: Tile) -> bool {
-        self.width(plane, tile) == plane.width
+    pub fn is_whole(&self, grid: &Grid) -> bool {
+        self.width(grid) == grid.width
     }
 
     /// Elements from one line of its outputs to the next.
-    fn line_step(&self, plane: Plane, tile: Tile) -> usize {
-        if self.lines.len() > 1 { plane.line } else { self.rows.len() * tile.outputs()[0] * self.width(plane, tile) }
+    fn line_step(&self, grid: &Grid) -> usize {
+        if self.lines.len() > 1 { grid.line } else { self.outputs(grid)[0] * self.width(grid) }
     }
 
     /// Elements that its outputs take, with those beyond the plane.
-    pub fn outputs_len(&self, plane: Plane, tile: Tile) -> usize {
-        let ([rows, columns], width) = (tile.outputs(), self.width(plane, tile));
-        let line = self.rows.len() * rows * width + columns;
-        (self.lines.len() - 1) * self.line_step(plane, tile) + line
+    pub fn outputs_len(&self, grid: &Grid) -> usize {
+        let line = self.outputs(grid)[0] * self.width(grid) + grid.tile.outputs()[1];
+        (self.lines.len() - 1) * self.line_step(grid) + line
     }
 
-    /// For each tile, where its first input and its first output lie, in cells.
+    /// For each tile, where its first input and its first output lie, in cells: one kind of tiles after the other.
     ///
     /// Outputs of a tile beyond the last column lie where the next row begins, and those beyond the last row where the next
-    /// line does. So tiles come in the order in which what belongs there is written later.
-    pub fn places(&self, plane: Plane, tile: Tile) -> impl Iterator<Item = [usize; 2]> {
-        let [out_rows, out_columns] = tile.outputs();
-        let (width, line_step) = (self.width(plane, tile), self.line_step(plane, tile));
-        let outputs = self
-            .tiles_in_order()
-            .map(move |[line, row, column]| line * line_step + row * out_rows * width + column * out_columns);
-        self.input_places(tile).zip(outputs).map(|(input, output)| [input, output])
+    /// line does. So tiles, which are all of one kind then, come in the order in which what belongs there is written later.
+    pub fn places(&self, grid: &Grid) -> impl Iterator<Item = [usize; 2]> {
+        let outputs = self.places_among([self.line_step(grid), self.width(grid)], grid, Grid::outputs_before);
+        self.input_places(grid).zip(outputs).map(|(input, output)| [input, output])
     }
 
     /// In the same order where the first input of each lies.
-    pub fn input_places(&self, tile: Tile) -> impl Iterator<Item = usize> {
-        self.places_among(self.reads(tile), tile.steps())
+    pub fn input_places(&self, grid: &Grid) -> impl Iterator<Item = usize> {
+        let [rows, columns] = self.reads(grid);
+        self.places_among([rows * columns, columns], grid, Grid::inputs_before)
     }
 
     /// And where its first output does, among those of the part with the ones beyond the plane.
-    pub fn output_places(&self, tile: Tile) -> impl Iterator<Item = usize> {
-        self.places_among(self.outputs(tile), tile.outputs())
+    pub fn output_places(&self, grid: &Grid) -> impl Iterator<Item = usize> {
+        let [rows, columns] = self.outputs(grid);
+        self.places_among([rows * columns, columns], grid, Grid::outputs_before)
     }
 
-    /// Among lines of so many rows and columns, of tiles so many apart.
+    /// Among lines and rows that are so many cells long, if so many rows or columns of cells come before a tile.
     fn places_among(
         &self,
-        [rows, columns]: [usize; 2],
-        [row_step, column_step]: [usize; 2],
+        [line, row]: [usize; 2],
+        grid: &Grid,
+        before: fn(&Grid, usize, usize) -> usize,
     ) -> impl Iterator<Item = usize> {
-        self.tiles_in_order()
-            .map(move |[line, row, column]| (line * rows + row * row_step) * columns + column * column_step)
+        let (grid, first) = (*grid, [0, 1].map(|axis| before(grid, axis, self.sides()[axis].start)));
+        self.tiles_in_order(&grid).map(move |[number, rows, columns]| {
+            number * line + (before(&grid, 0, rows) - first[0]) * row + before(&grid, 1, columns) - first[1]
+        })
     }
 
-    /// Line, row and column of each tile.
-    fn tiles_in_order(&self) -> impl Iterator<Item = [usize; 3]> + use<> {
-        let (lines, rows, columns) = (self.lines.len(), self.rows.len(), self.columns.len());
-        (0..lines).flat_map(move |line| {
-            (0..rows).flat_map(move |row| (0..columns).rev().map(move |column| [line, row, column]))
+    /// Line, row and column of each tile, lines counted from the first one on.
+    fn tiles_in_order(&self, grid: &Grid) -> impl Iterator<Item = [usize; 3]> + use<> {
+        let lines = self.lines.len();
+        self.kinds(grid).into_iter().flat_map(move |[rows, columns]| {
+            (0..lines).flat_map(move |line| {
+                let columns = columns.clone();
+                rows.clone().flat_map(move |row| columns.clone().rev().map(move |column| [line, row, column]))
+            })
         })
     }
 
     /// Runs of its outputs: where each lies among them, and which cells of the plane it is.
-    pub fn runs(&self, plane: Plane, tile: Tile) -> impl Iterator<Item = (usize, Range<usize>)> {
-        let (rows, width) = (self.rows.len() * tile.outputs()[0], self.width(plane, tile));
-        let is_whole = self.is_whole(plane, tile);
-        let whole = plane.cells(tile, &self.lines, &self.rows);
-        let column = self.columns.start * tile.outputs()[1];
-        let first = self.lines.start * plane.line;
-        let start = first + self.rows.start * tile.outputs()[0] * plane.width + column;
+    pub fn runs(&self, grid: &Grid) -> impl Iterator<Item = (usize, Range<usize>)> {
+        let (Area { first: [row, column], count: [rows, _] }, width) = (self.output_area(grid), self.width(grid));
+        let (is_whole, whole, grid) = (self.is_whole(grid), grid.cells(&self.lines, &self.rows), *grid);
+        let first = self.lines.start * grid.line;
+        let start = first + row * grid.width + column;
         (0..if is_whole { 1 } else { rows }).map(move |row| match is_whole {
             true => (0, whole.clone()),
             false => {
-                let start = start + row * plane.width;
-                (row * width, start.min(first + plane.line)..(start + width).min(first + plane.line))
+                let start = start + row * grid.width;
+                (row * width, start.min(first + grid.line)..(start + width).min(first + grid.line))
             }
         })
     }
@@ -207,39 +257,43 @@ mod tests {
             (plane(8, 4), 1),
             (plane(7, 7), 3),
             (plane(5, 2), 4),
+            (plane(14, 13), 2),
+            (plane(10, 7), 1),
+            (plane(3, 31), 1),
             (row(5, 21, 1), 1),
             (row(3, 16, 4), 1),
             (row(1, 23, 5), 1),
         ] {
             let g = ConvOptions::<2>::new().dilation([1, dilation]).geometry(&input, &weight).unwrap();
             for (scheme, most) in [Scheme::F2, Scheme::F4].into_iter().flat_map(|s| (1..=40).map(move |n| (s, n))) {
-                let tile = Tile::of(&g, scheme).unwrap();
-                let (plane, mut counts, [high, wide]) = (Plane::of(&g, tile), tile.counts(&g), tile.outputs());
+                let grid = Grid::of(&g, Tile::of(&g, scheme).unwrap());
+                let mut counts = grid.counts;
                 counts[0] *= images;
                 let mut found = vec![0; images * g.windows()];
                 for part in Part::all(0..counts[0], 0..counts[1], counts[2], block(counts, most)) {
                     assert!(part.tiles() <= most);
-                    let mut outputs = vec![None; part.outputs_len(plane, tile)];
-                    let numbers = part.lines.clone().flat_map(|line| {
-                        let columns = part.columns.clone();
-                        part.rows.clone().flat_map(move |row| columns.clone().rev().map(move |c| [line, row, c]))
-                    });
-                    for ([line, row, column], [_, place]) in numbers.zip(part.places(plane, tile)) {
+                    let mut outputs = vec![None; part.outputs_len(&grid)];
+                    let kinds = KINDS.into_iter().zip(part.kind_counts(&grid));
+                    let kinds = kinds.flat_map(|(kind, count)| std::iter::repeat_n(kind, count));
+                    let numbers = part.tiles_in_order(&grid).zip(kinds);
+                    for (([line, row, column], kind), [_, place]) in numbers.zip(part.places(&grid)) {
+                        let [high, wide] = grid.tile.with_short(kind).outputs();
+                        let [row, column] = [grid.outputs_before(0, row), grid.outputs_before(1, column)];
                         for (i, j) in (0..high).flat_map(|i| (0..wide).map(move |j| (i, j))) {
-                            let cell = [line, row * high + i, column * wide + j];
-                            outputs[place + i * part.width(plane, tile) + j] = Some(cell);
+                            let cell = [part.lines.start + line, row + i, column + j];
+                            outputs[place + i * part.width(&grid) + j] = Some(cell);
                         }
                     }
-                    for (place, cells) in part.runs(plane, tile) {
+                    for (place, cells) in part.runs(&grid) {
                         for (place, cell) in (place..).zip(cells) {
-                            let in_line = cell % plane.line;
-                            let expected = [cell / plane.line, in_line / plane.width, in_line % plane.width];
+                            let in_line = cell % grid.line;
+                            let expected = [cell / grid.line, in_line / grid.width, in_line % grid.width];
                             assert_eq!(outputs[place], Some(expected), "{part:?} of {counts:?}");
                             found[cell] += 1;
                         }
                     }
                 }
-                assert!(found.iter().all(|&n| n == 1), "{tile:?}, {most} tiles: {found:?}");
+                assert!(found.iter().all(|&n| n == 1), "{grid:?}, {most} tiles: {found:?}");
             }
         }
     }

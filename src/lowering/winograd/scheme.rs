@@ -76,6 +76,9 @@ pub(crate) struct Tile {
     pub scheme: Scheme,
     pub filter: Filter,
     pub axes: Axes,
+    /// Whether it has a row or a column of outputs less than the scheme: F(3, 3) has the points of F(4, 3) without 0, and the
+    /// kernels of it are those of F(4, 3) without value 0.
+    pub short: [bool; 2],
 }
 
 impl Tile {
@@ -90,7 +93,7 @@ impl Tile {
     pub(super) const F4_WIDTH: Self = Self { axes: Axes::Width, ..Self::F4 };
 
     /// All that there are.
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::F2,
         Self::F4,
         Self::F2_FIVE,
@@ -100,10 +103,18 @@ impl Tile {
         Self::F4_DOUBLING,
         Self::F2_WIDTH,
         Self::F4_WIDTH,
+        Self::F4.with_short([false, true]),
+        Self::F4.with_short([true, false]),
+        Self::F4.with_short([true, true]),
     ];
 
     const fn plane(scheme: Scheme, filter: Filter) -> Self {
-        Self { scheme, filter, axes: Axes::Plane }
+        Self { scheme, filter, axes: Axes::Plane, short: [false; 2] }
+    }
+
+    /// The same with a row or a column of outputs less.
+    pub const fn with_short(self, short: [bool; 2]) -> Self {
+        Self { short, ..self }
     }
 
     /// `None` if the scheme does not compute the geometry: 3×3 kernels of stride 1 or 2 and 5×5 kernels of stride 1, without
@@ -117,7 +128,7 @@ impl Tile {
             _ if Filter::of(height) == Some(filter) && height.dilation == 1 && width.dilation == 1 => Axes::Plane,
             _ => return None,
         };
-        let tile = Self { scheme, filter, axes };
+        let tile = Self { scheme, filter, axes, short: [false; 2] };
         let is_possible = depth.is_pointwise() && geometry.windows() > 0;
         (is_possible && Self::ALL.contains(&tile)).then_some(tile)
     }
@@ -157,10 +168,16 @@ impl Tile {
         }
     }
 
+    /// So many, and one less where it is short.
+    const fn less(self, [rows, columns]: [usize; 2]) -> [usize; 2] {
+        let [first_row, first_column] = self.first_values();
+        [rows - first_row, columns - first_column]
+    }
+
     /// Rows and columns of its outputs.
     pub const fn outputs(self) -> [usize; 2] {
         match self.filter {
-            Filter::Three | Filter::Five | Filter::Halving => self.each(self.length()),
+            Filter::Three | Filter::Five | Filter::Halving => self.less(self.each(self.length())),
             Filter::Doubling => self.each(2 * self.length()),
         }
     }
@@ -168,9 +185,14 @@ impl Tile {
     /// Rows and columns of its inputs.
     pub const fn inputs(self) -> [usize; 2] {
         match self.filter {
-            Filter::Three | Filter::Five | Filter::Halving => self.sides(),
+            Filter::Three | Filter::Five | Filter::Halving => self.less(self.sides()),
             Filter::Doubling => self.each(self.length() + 1),
         }
+    }
+
+    /// The first row and column of the transformed tile that it has.
+    pub const fn first_values(self) -> [usize; 2] {
+        [self.short[0] as usize, self.short[1] as usize]
     }
 
     /// Rows and columns of the transformed tile.
@@ -201,6 +223,26 @@ impl Tile {
     pub const fn products(self) -> usize {
         let [rows, columns] = self.sides();
         rows * columns
+    }
+
+    /// Of the rows and columns of tiles that cover the outputs of `geometry`, those that are not short: all of them, or as many as
+    /// let the tiles cover them exactly, for which there are short ones of F(4×4).
+    pub fn whole(self, geometry: &ConvGeometry) -> [usize; 2] {
+        let ([_, height, width], [_, rows, columns]) = (&geometry.axes, self.counts(geometry));
+        if self != Self::F4 {
+            return [rows, columns];
+        }
+        let missing = [rows * self.length() - height.output, columns * self.length() - width.output];
+        match missing[0] <= rows && missing[1] <= columns {
+            true => [rows - missing[0], columns - missing[1]],
+            false => [rows, columns],
+        }
+    }
+
+    /// Products of the tiles that cover the outputs of a plane of `geometry`, of one channel with one.
+    pub fn plane_products(self, geometry: &ConvGeometry) -> usize {
+        let ([lines, rows, columns], whole, [high, wide]) = (self.counts(geometry), self.whole(geometry), self.sides());
+        lines * (rows * high - (rows - whole[0])) * (columns * wide - (columns - whole[1]))
     }
 
     /// Outputs of one tile.

@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 
 use pulp::{Simd, WithSimd};
 
-use super::axis::{Sums, grad_axis, input_axis, kernel_axis, output_axis};
+use super::axis::{Sums, grad_axis, input_axis, kernel_axis, output_axis, short_input_axis, short_output_axis};
 use super::scheme::{MAX_SIDE, Tile};
 use crate::element::Element;
 
@@ -57,6 +57,9 @@ pub(super) struct Transform<'a, T> {
     /// next.
     pub tile_step: usize,
     pub value_step: usize,
+    /// Elements that the values of column 0 of tiles with short rows lie before where these steps put them: the tiles before
+    /// them that have none are left out there.
+    pub gap: usize,
     pub from: &'a [T],
     pub to: &'a mut [T],
 }
@@ -79,22 +82,32 @@ impl<T: Element> Transform<'_, T> {
         let is_to_values = const { Direction::ALL[DIRECTION].is_to_values() };
         let cells = const { Direction::ALL[DIRECTION].cells(Tile::ALL[TILE]) };
         let sides = const { Tile::ALL[TILE].sides() };
-        let ([rows, columns], [kept_rows, kept_columns]) = if is_to_values { (cells, sides) } else { (sides, cells) };
+        let first_values = const { Tile::ALL[TILE].first_values() };
+        // From and to which row and column it reads, and writes.
+        let ([from, to], [kept_from, kept_to]) = if is_to_values {
+            ([[0; 2], cells], [first_values, sides])
+        } else {
+            ([first_values, sides], [[0; 2], cells])
+        };
         let cell = |i: usize, j: usize| i * self.cell_steps[0] + j * self.cell_steps[1];
-        let value = |i: usize, j: usize| (i * sides[1] + j) * self.value_step;
+        let has_gap = const { Tile::ALL[TILE].first_values()[0] > 0 && Tile::ALL[TILE].first_values()[1] == 0 };
+        let value = |i: usize, j: usize| {
+            let place = (i * sides[1] + j) * self.value_step;
+            if has_gap && j == 0 { place - self.gap } else { place }
+        };
         let mut half = [[by.zero(); MAX_SIDE]; MAX_SIDE];
         for (number, &place) in self.places.iter().enumerate() {
             for first in (0..self.channels).step_by(T::lanes::<S>()) {
                 let (cells, values) = (place + first, number * self.tile_step + first);
                 let source = |i, j| if is_to_values { cells + cell(i, j) } else { values + value(i, j) };
                 let target = |i, j| if is_to_values { values + value(i, j) } else { cells + cell(i, j) };
-                for j in 0..columns {
+                for j in from[1]..to[1] {
                     let mut column = [by.zero(); MAX_SIDE];
-                    for i in 0..rows {
+                    for i in from[0]..to[0] {
                         column[i] = T::load(simd, &self.from[source(i, j)..]);
                     }
-                    let column = one_axis::<T, S, TILE, DIRECTION>(by, column);
-                    for i in 0..kept_rows {
+                    let column = one_axis::<T, S, TILE, DIRECTION, 0>(by, column);
+                    for i in kept_from[0]..kept_to[0] {
                         if sides[1] == 1 {
                             T::put(simd, column[i], &mut self.to[target(i, 0)..]);
                         } else {
@@ -102,9 +115,9 @@ impl<T: Element> Transform<'_, T> {
                         }
                     }
                 }
-                for i in 0..if sides[1] > 1 { kept_rows } else { 0 } {
-                    let row = one_axis::<T, S, TILE, DIRECTION>(by, half[i]);
-                    for j in 0..kept_columns {
+                for i in kept_from[0]..if sides[1] > 1 { kept_to[0] } else { 0 } {
+                    let row = one_axis::<T, S, TILE, DIRECTION, 1>(by, half[i]);
+                    for j in kept_from[1]..kept_to[1] {
                         T::put(simd, row[j], &mut self.to[target(i, j)..]);
                     }
                 }
@@ -115,16 +128,18 @@ impl<T: Element> Transform<'_, T> {
 
 /// No closure, which the compiler may call: then each instruction is a call.
 #[inline(always)]
-fn one_axis<T: Element, S: Simd, const TILE: usize, const DIRECTION: usize>(
+fn one_axis<T: Element, S: Simd, const TILE: usize, const DIRECTION: usize, const AXIS: usize>(
     by: Sums<T, S>,
     values: [T::Vector<S>; MAX_SIDE],
 ) -> [T::Vector<S>; MAX_SIDE] {
     let tile = const { Tile::ALL[TILE] };
-    match const { Direction::ALL[DIRECTION] } {
-        Direction::Input => input_axis(by, tile, values),
-        Direction::Output => output_axis(by, tile, values),
-        Direction::Grad => grad_axis(by, tile, values),
-        Direction::Kernel => kernel_axis(by, tile, values),
+    match const { (Direction::ALL[DIRECTION], Tile::ALL[TILE].short[AXIS]) } {
+        (Direction::Input, false) => input_axis(by, tile, values),
+        (Direction::Input, true) => short_input_axis(by, values),
+        (Direction::Output, false) => output_axis(by, tile, values),
+        (Direction::Output, true) => short_output_axis(by, values),
+        (Direction::Grad, _) => grad_axis(by, tile, values),
+        (Direction::Kernel, _) => kernel_axis(by, tile, values),
     }
 }
 
@@ -143,6 +158,9 @@ impl<T: Element> WithSimd for Transform<'_, T> {
             Some(6) => self.all::<S, 6>(simd),
             Some(7) => self.all::<S, 7>(simd),
             Some(8) => self.all::<S, 8>(simd),
+            Some(9) => self.all::<S, 9>(simd),
+            Some(10) => self.all::<S, 10>(simd),
+            Some(11) => self.all::<S, 11>(simd),
             _ => unreachable!("Tile::of makes no others"),
         }
     }
@@ -158,7 +176,19 @@ mod tests {
     fn transform(tile: Tile, direction: Direction, width: usize, from: &[f64], to: &mut [f64]) {
         let (channels, places, tile_step, value_step) = (SIDE, &[0][..], 0, SIDE);
         let cell_steps = [width * SIDE, SIDE];
-        arch().dispatch(Transform { tile, direction, channels, places, cell_steps, tile_step, value_step, from, to });
+        let gap = 0;
+        arch().dispatch(Transform {
+            tile,
+            direction,
+            channels,
+            places,
+            cell_steps,
+            tile_step,
+            value_step,
+            gap,
+            from,
+            to,
+        });
     }
 
     /// A value for each channel and number.
@@ -209,7 +239,9 @@ mod tests {
 
     #[test]
     fn a_transformed_gradient_gives_that_of_the_kernel() {
-        for tile in Tile::ALL.into_iter().filter(|tile| !matches!(tile.filter, Filter::Five | Filter::Doubling)) {
+        let has_gradient =
+            |tile: &Tile| !matches!(tile.filter, Filter::Five | Filter::Doubling) && tile.short == [false; 2];
+        for tile in Tile::ALL.into_iter().filter(has_gradient) {
             let d = values(tile.products(), |channel, cell| channel * 13 + cell * 7);
             let e = values(tile.cells(), |channel, cell| channel * 5 + cell * cell * 3);
             let [mut v, mut u] = [0, 1].map(|_| vec![f64::NAN; d.len()]);
