@@ -5,7 +5,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from case import Unsupported
+from case import Unsupported, aligned
 from engine import Ready, fastest
 
 
@@ -33,7 +33,7 @@ class Engine:
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.graph_optimization_level = level
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        output = np.empty(case.output_shape(), case.dtype)
+        output = aligned(case.output_shape(), case.dtype)
         binding = session.io_binding()
         binding.bind_input("x", "cpu", 0, np.float32, arrays["input"].shape, arrays["input"].ctypes.data)
         binding.bind_output("y", "cpu", 0, np.float32, output.shape, output.ctypes.data)

@@ -4,7 +4,7 @@ import numpy as np
 import openvino
 import openvino.opset13 as opset
 
-from case import Unsupported
+from case import Unsupported, aligned
 from engine import Ready
 
 
@@ -25,7 +25,7 @@ class Engine:
         case.require_forward_f32()
         compiled = self.core.compile_model(build(case, arrays), "CPU", self.settings)
         request = compiled.create_infer_request()
-        source, output = arrays["input"], np.empty(case.output_shape(), np.float32)
+        source, output = arrays["input"], aligned(case.output_shape(), np.float32)
         request.set_input_tensor(openvino.Tensor(source, shared_memory=True))
         request.set_output_tensor(openvino.Tensor(output, shared_memory=True))
         return Ready(algorithm(compiled), request.infer, lambda: (source, output)[1])

@@ -5,6 +5,10 @@
 
 #![forbid(unsafe_code)]
 
+/// Large arrays begin with a cache line and lie in huge pages, as those of other engines do.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod args;
 mod atomic;
 mod case;
