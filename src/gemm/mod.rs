@@ -25,5 +25,5 @@ pub(crate) use in_turned::Turned;
 pub use kernels::isa;
 pub(crate) use kernels::{Kernel, Operands};
 pub(crate) use store::Store;
-pub(crate) use tail::{TAIL_SLACK, multiply_tail};
+pub(crate) use tail::{TAIL_SLACK, multiply_tail, tail_tiles};
 pub(crate) use windows::{Border, MOST_TAPS, Windows};

@@ -1,59 +1,88 @@
-//! The lanes of a tile that fill no vector: there the columns are put on the lanes instead.
+//! The lanes of tiles that fill no vector: there the columns are put on the lanes instead.
 
 #![allow(
     clippy::needless_range_loop,
     reason = "loops of constant length over arrays become registers, iterators do not"
 )]
 
-use ndarray::ArrayViewMut2;
+use ndarray::{ArrayViewMut2, Axis};
 use pulp::{Simd, WithSimd};
 
+use super::in_place::has_many_registers;
 use super::{Operands, Store};
 use crate::element::Element;
-use crate::simd::narrow_arch;
+use crate::simd::arch;
 
-/// Columns that are computed at a time, whether they are all there or not.
-const WIDTH: usize = 8;
+/// The most columns of a tile, which are computed whether they are all there or not.
+const MAX_COLUMNS: usize = 16;
 
 /// The most lanes that are taken so.
 pub(super) const MAX_TAIL: usize = 4;
 
-/// Elements of the right operand that may be read from each step's start on, those beyond its columns for nothing.
-pub(crate) const TAIL_SLACK: usize = WIDTH;
+/// The most tiles that are taken at a time.
+const MAX_TILES: usize = 4;
 
-/// Computes a few lanes of one wide tile or of two narrow ones at once, or adds to them: the tile of `operands` has the first
-/// columns of `c [columns, lanes]`, others are those of a tile whose right operand follows it.
+/// Elements of the right operand that may be read from each step's start on, those beyond its columns for nothing.
+pub(crate) const TAIL_SLACK: usize = MAX_COLUMNS;
+
+/// Tiles that are taken at a time, two or more: each addition to a sum waits for the last one, so that there should be several.
+pub(crate) fn tail_tiles<T: Element>() -> usize {
+    arch().dispatch(Tiles(std::marker::PhantomData::<T>))
+}
+
+struct Tiles<T>(std::marker::PhantomData<T>);
+
+impl<T: Element> WithSimd for Tiles<T> {
+    type Output = usize;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> usize {
+        tiles::<T, S>()
+    }
+}
+
+/// Columns of a tile that are loaded with each step.
+#[inline(always)]
+fn width<T: Element, S: Simd>() -> usize {
+    if has_many_registers::<T, S>() { MAX_COLUMNS } else { MAX_COLUMNS / 2 }
+}
+
+#[inline(always)]
+fn tiles<T: Element, S: Simd>() -> usize {
+    let registers = if has_many_registers::<T, S>() { 16 } else { 8 };
+    (registers * T::lanes::<S>() / (MAX_TAIL * width::<T, S>())).clamp(2, MAX_TILES)
+}
+
+/// Computes a few lanes of some tiles, at most [`tail_tiles`], or adds to them: each has as many columns of
+/// `c [columns, lanes]` as `operands` has in a step, the last one perhaps fewer, and its right operand follows the one before.
 ///
 /// Each sum is taken in the order in which the microkernel takes it, so that it does not matter which of them
-/// computes a lane. Two tiles, since each addition to one sum waits for the last.
+/// computes a lane.
 ///
 /// # Panics
 /// If a size does not fit, which is a mistake of this crate.
 pub(crate) fn multiply_tail<T: Element>(operands: Operands<'_, T>, store: Store, mut c: ArrayViewMut2<'_, T>) {
-    let (columns, lanes) = (operands.right_step, c.ncols());
-    let (first, others) = (columns.min(WIDTH), c.nrows().saturating_sub(columns));
-    assert!(columns <= WIDTH * if others > 0 { 1 } else { 2 } && others <= WIDTH && lanes <= MAX_TAIL, "a tail");
-    let next = match others {
-        0 => (&operands.right[first..], columns),
-        others => (&operands.right[operands.k * columns..], others),
-    };
-    let mut sums = [[[T::zero(); WIDTH]; 2]; MAX_TAIL];
-    // Registers of eight: the widest would be half empty.
-    narrow_arch().dispatch(Tail { operands, next, lanes, sums: &mut sums });
-    for ((column, lane), to) in c.indexed_iter_mut() {
-        store.put(to, sums[lane][usize::from(column >= first)][column % first]);
+    let (rows, lanes) = c.dim();
+    let columns = operands.right_step;
+    assert!(columns <= MAX_COLUMNS && rows <= columns * tail_tiles::<T>() && lanes <= MAX_TAIL, "a tail");
+    let mut sums = [[[T::zero(); MAX_COLUMNS]; MAX_TILES]; MAX_TAIL];
+    arch().dispatch(Tail { operands, rows, lanes, sums: &mut sums });
+    for (number, mut tile) in c.axis_chunks_iter_mut(Axis(0), columns).enumerate() {
+        for (column, mut cells) in tile.outer_iter_mut().enumerate() {
+            for (lane, to) in cells.iter_mut().enumerate() {
+                store.put(to, sums[lane][number][column]);
+            }
+        }
     }
 }
 
-/// The sums of both tiles for each lane.
-type Sums<T> = [[T; WIDTH]; 2];
-
 struct Tail<'a, T> {
     operands: Operands<'a, T>,
-    /// The other tile's right operand and its step.
-    next: (&'a [T], usize),
+    /// Columns of all tiles.
+    rows: usize,
     lanes: usize,
-    sums: &'a mut [Sums<T>; MAX_TAIL],
+    /// Of each lane, tile and column.
+    sums: &'a mut [[[T; MAX_COLUMNS]; MAX_TILES]; MAX_TAIL],
 }
 
 impl<T: Element> WithSimd for Tail<'_, T> {
@@ -73,16 +102,21 @@ impl<T: Element> Tail<'_, T> {
     #[inline(always)]
     fn add_up<S: Simd, const LANES: usize>(self, simd: S) {
         let Operands { k, left, left_step, right, right_step, .. } = self.operands;
-        let (next, next_step) = self.next;
-        let vector = T::lanes::<S>();
-        let vectors = WIDTH / vector;
-        let mut sums = [[[T::splat(simd, T::zero()); WIDTH]; 2]; LANES];
+        let (vector, width, tiles) = (T::lanes::<S>(), width::<T, S>(), tiles::<T, S>());
+        let last = self.rows.div_ceil(right_step).max(1) - 1;
+        // The last one again instead of those that are not there.
+        let right: [(&[T], usize); MAX_TILES] = std::array::from_fn(|tile| match tile < last {
+            true => (&right[tile * k * right_step..], right_step),
+            false => (&right[last * k * right_step..], self.rows - last * right_step),
+        });
+        let mut sums = [[[T::splat(simd, T::zero()); MAX_COLUMNS]; MAX_TILES]; LANES];
         for step in 0..k {
             let cells = &left[step * left_step..][..LANES];
-            let tiles = [&right[step * right_step..][..WIDTH], &next[step * next_step..][..WIDTH]];
-            for tile in 0..2 {
-                for i in 0..vectors {
-                    let columns = T::load(simd, &tiles[tile][i * vector..]);
+            for tile in 0..tiles {
+                let (right, right_step) = right[tile];
+                let columns = &right[step * right_step..][..width];
+                for i in 0..width / vector {
+                    let columns = T::load(simd, &columns[i * vector..]);
                     for lane in 0..LANES {
                         let sum = &mut sums[lane][tile][i];
                         *sum = T::fused(simd, T::splat(simd, cells[lane]), columns, *sum);
@@ -91,8 +125,8 @@ impl<T: Element> Tail<'_, T> {
             }
         }
         for lane in 0..LANES {
-            for tile in 0..2 {
-                for i in 0..vectors {
+            for tile in 0..tiles {
+                for i in 0..width / vector {
                     T::store(simd, sums[lane][tile][i], &mut self.sums[lane][tile][i * vector..][..vector]);
                 }
             }
@@ -107,52 +141,55 @@ mod tests {
     use crate::simd::Input;
     use ndarray::{Array2, s};
 
-    /// Sums of two tiles of so many columns, by one of the products and as a tail.
-    fn check([columns, others]: [usize; 2], product: impl Fn(Operands<'_, f32>, Store, ArrayViewMut2<'_, f32>)) {
+    /// Sums of whole tiles of so many columns and one of others, by one of the products and as a tail.
+    fn check(
+        (whole, columns, others): (usize, usize, usize),
+        product: impl Fn(Operands<'_, f32>, Store, ArrayViewMut2<'_, f32>),
+    ) {
         let kernel = Kernel::<f32>::best();
-        let (k, vector) = (37, kernel.vector);
+        let (k, vector, all) = (37, kernel.vector, whole * columns + others);
         let value = |i: usize| ((i * 7919) % 1009) as f32 / 1009.0 - 0.5;
         let left: Vec<f32> = (0..k * vector).map(value).collect();
-        let right: Vec<f32> = (0..k * (columns + others) + TAIL_SLACK).map(value).collect();
+        let right: Vec<f32> = (0..k * all + TAIL_SLACK).map(value).collect();
         for lanes in 1..=kernel.most_tail() {
-            let mut expected = Array2::from_elem((columns + others, vector), 0.25);
+            let mut expected = Array2::from_elem((all, vector), 0.25);
             let mut found = expected.slice(s![.., ..lanes]).to_owned();
-            let (left, right) = (&left[..], &right[..]);
-            let operands = Operands { k, left, left_step: vector, right, right_step: columns, right_column: 1 };
+            let operands =
+                Operands { k, left: &left, left_step: vector, right: &right, right_step: columns, right_column: 1 };
             for store in [Store::Add, Store::Overwrite, Store::Add] {
-                let (first, second) = expected.view_mut().split_at(ndarray::Axis(0), columns);
-                product(operands, store, first);
-                if others > 0 {
-                    let right = &right[k * columns..];
-                    product(Operands { right, right_step: others, ..operands }, store, second);
+                for (tile, to) in expected.axis_chunks_iter_mut(Axis(0), columns).enumerate() {
+                    let (right, right_step) = (&right[k * tile * columns..], to.nrows());
+                    product(Operands { right, right_step, ..operands }, store, to);
                 }
                 multiply_tail(operands, store, found.view_mut());
-                assert_eq!(found, expected.slice(s![.., ..lanes]), "{lanes} lanes, {columns} and {others} columns");
+                assert_eq!(found, expected.slice(s![.., ..lanes]), "{lanes} lanes, {whole} × {columns} + {others}");
             }
+        }
+    }
+
+    /// Every number of tiles, the last one of every number of columns.
+    fn check_all(columns: usize, product: impl Fn(Operands<'_, f32>, Store, ArrayViewMut2<'_, f32>)) {
+        for (whole, others) in (0..tail_tiles::<f32>()).flat_map(|whole| (1..=columns).map(move |n| (whole, n))) {
+            let columns = if whole > 0 { columns } else { others };
+            check((whole, columns, others), &product);
         }
     }
 
     #[test]
     fn tails_are_the_bits_of_the_microkernel() {
         let kernel = Kernel::<f32>::best();
-        let columns = kernel.columns();
-        for others in 0..=columns {
-            check([columns, others], |operands, store, to| kernel.run(operands, store, to));
-        }
+        check_all(kernel.columns(), |operands, store, to| kernel.run(operands, store, to));
     }
 
     #[test]
     fn tails_are_the_bits_of_panels() {
         let kernel = Kernel::<f32>::best();
-        for columns in 1..=row_channels::<f32>() {
-            check([columns, 0], |operands, store, mut to| {
-                let Operands { k, left: cells, left_step: row_step, right, .. } = operands;
-                let panels = Panels { cells, lanes: row_step, step: row_step, row_step };
-                let mut lines: Vec<&mut [f32]> =
-                    to.rows_mut().into_iter().filter_map(ndarray::ArrayViewMut1::into_slice).collect();
-                let weights = &right[..k * columns];
-                kernel.multiply_panels(panels, weights, (store, &mut lines), &mut Input::none());
-            });
-        }
+        check_all(row_channels::<f32>(), |operands, store, mut to| {
+            let Operands { k, left: cells, left_step: row_step, right, right_step, .. } = operands;
+            let panels = Panels { cells, lanes: row_step, step: row_step, row_step };
+            let mut lines: Vec<&mut [f32]> =
+                to.rows_mut().into_iter().filter_map(ndarray::ArrayViewMut1::into_slice).collect();
+            kernel.multiply_panels(panels, &right[..k * right_step], (store, &mut lines), &mut Input::none());
+        });
     }
 }

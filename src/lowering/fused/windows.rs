@@ -7,7 +7,7 @@ use ndarray::{ArrayView2, ArrayViewMut1, ArrayViewMut2, Axis, s};
 use super::Task;
 use super::weights::Tiles;
 use crate::element::Element;
-use crate::gemm::{Kernel, Operands, Panels, Store, TAIL_SLACK, multiply_tail};
+use crate::gemm::{Kernel, Operands, Panels, Store, multiply_tail, tail_tiles};
 use crate::lowering::cells::Cells;
 use crate::lowering::lanes::Lanes;
 use crate::lowering::pieces::blocks;
@@ -80,7 +80,8 @@ impl<T: Element> Task<'_, '_, '_, T> {
             (sums.slice_move(s![.., start..start + kernel.padded(count - tail) + tail]), buffer)
         };
         let whole = piece.ncols() - tail;
-        for (first, mut channels) in blocks(piece, Axis(0), tail_channels(tiles)) {
+        let together = if tail > 0 { tail_tiles::<T>() } else { 1 };
+        for (first, mut channels) in blocks(piece, Axis(0), together * tiles.most) {
             let right_step = tiles.most.min(channels.nrows());
             let (left, left_step) = (panels.from(whole), panels.row_step);
             let operands = Operands { k, left, left_step, right: weights, right_step, right_column: 1 };
@@ -145,9 +146,4 @@ fn multiply<T: Element>(
 pub(super) fn lines<T>(tile: ArrayViewMut2<'_, T>) -> [&mut [T]; MOST_CHANNELS] {
     let mut lines = tile.into_outer_iter_mut();
     std::array::from_fn(|_| lines.next().and_then(ArrayViewMut1::into_slice).unwrap_or_default())
-}
-
-/// Channels whose last few windows are computed together: a wide tile's, or two narrow ones'.
-fn tail_channels(tiles: Tiles) -> usize {
-    if tiles.most > TAIL_SLACK { tiles.most } else { 2 * tiles.most }
 }
