@@ -9,6 +9,14 @@ use crate::lowering::slab::is_padded;
 const TURN: f64 = 30.0;
 const TURN_F64: f64 = 60.0;
 
+/// What it costs more where the outputs of an image are so many bytes that they leave the L2 while weights stream through it, as
+/// 1×1 kernels of many channels have.
+const TURN_FAR: f64 = 30.0;
+const FAR_BYTES: usize = 256 << 10;
+
+/// What a single register of windows at the end costs more, in that of a full one: its steps have too few multiply-adds.
+const LAST: f64 = 0.2;
+
 /// What windows on the lanes cost beside their multiply-adds: some of the microkernel's time, and for each vector of the patch
 /// matrix that must be packed, of which strided ones are taken apart first, in short rows cell by cell.
 const CALLS: f64 = 0.01;
@@ -50,7 +58,8 @@ fn lane_costs(geometry: &ConvGeometry, vector: Vector) -> [f64; 3] {
         return [f64::INFINITY, 0.0, f64::INFINITY];
     }
     let filled = |n: usize, vectors: f64, len: usize| n as f64 / (vectors * len as f64);
-    let windows = filled(geometry.windows(), vectors_of_time(geometry.windows(), vector), vector.len);
+    let last = if geometry.windows() / vector.len % 2 == 1 { LAST } else { 0.0 };
+    let windows = filled(geometry.windows(), vectors_of_time(geometry.windows(), vector) + last, vector.len);
     let channels = filled(outs, outs.div_ceil(register) as f64, register);
     let (width, is_strided) = (geometry.axes[2].output, geometry.axes[2].stride > 1);
     let pack = match (geometry.taps(), is_strided) {
@@ -59,7 +68,8 @@ fn lane_costs(geometry: &ConvGeometry, vector: Vector) -> [f64; 3] {
         (_, true) if width >= register => PACK_STRIDED,
         (_, true) => PACK_STRIDED_SHORT,
     };
-    let turn = if vector.size == size_of::<f32>() { TURN } else { TURN_F64 };
+    let is_far = pack == 0.0 && outs * geometry.windows() * vector.size > FAR_BYTES;
+    let turn = if vector.size == size_of::<f32>() { TURN } else { TURN_F64 } + if is_far { TURN_FAR } else { 0.0 };
     let are_few = geometry.patch_rows() <= FEW_ROWS || outs <= vector.row_channels;
     let by_rows = match pack > 0.0 && width >= register && are_few {
         true => rows / filled(width, width.div_ceil(register) as f64, register) + STORE,
@@ -74,7 +84,7 @@ pub(super) fn vectors_of_time(windows: usize, vector: Vector) -> f64 {
     let (whole, rest) = (windows / vector.len, windows % vector.len);
     let tail = match rest {
         0 => 0.0,
-        _ if rest <= vector.most_tail => 0.3 + 0.7 * rest as f64 / vector.most_tail as f64,
+        _ if rest <= vector.most_tail => 0.05 + 0.15 * rest as f64 / vector.most_tail as f64,
         _ => 1.0,
     };
     whole as f64 + tail
