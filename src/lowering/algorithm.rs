@@ -32,7 +32,7 @@ pub enum Algorithm {
     /// with one row and one column of padding before the input.
     WinogradF2,
     /// The same by F(4×4, 3×3), 4 times fewer products, and F(4, 3), 2 times fewer; with stride 2 1.8 times fewer. Not for
-    /// 5×5 kernels.
+    /// 5×5 kernels. Planes that tiles of four outputs do not fill have some of three, forward and in input gradients.
     WinogradF4,
 }
 

@@ -2,19 +2,18 @@
 
 use std::ops::Range;
 
-use ndarray::ArrayViewMut1;
+use ndarray::{ArrayViewMut1, ArrayViewMut2};
 
 use super::runs::copy_short;
 use crate::element::Element;
 use crate::gemm::Store;
 use crate::simd::{Blocks, Lines, Places, SIDE};
 
+/// Cells beyond whole blocks that are moved one by one: a block for them costs as much as for sixteen.
+const FEW: usize = 2;
+
 /// `lines[i][range.start + r] = cells[r · step + i]` for at most [`SIDE`] lines.
-pub(super) fn turn_back<'o, T: Element>(
-    cells: (&[T], usize),
-    lines: impl Iterator<Item = ArrayViewMut1<'o, T>>,
-    range: Range<usize>,
-) {
+pub(super) fn turn_back<T: Element>(cells: (&[T], usize), lines: ArrayViewMut2<'_, T>, range: Range<usize>) {
     Side::of(lines).store(cells, range, Store::Overwrite);
 }
 
@@ -26,12 +25,14 @@ pub(super) enum Side<'o, T> {
 }
 
 impl<'o, T: Element> Side<'o, T> {
-    pub fn of(mut lines: impl Iterator<Item = ArrayViewMut1<'o, T>>) -> Self {
-        let lines: [Option<ArrayViewMut1<'o, T>>; SIDE] = std::array::from_fn(|_| lines.next());
-        let is_whole = lines.iter().all(|line| line.as_ref().is_some_and(|line| line.as_slice().is_some()));
+    pub fn of(lines: ArrayViewMut2<'o, T>) -> Self {
+        let is_whole = lines.nrows() == SIDE && lines.strides()[1] == 1;
+        let mut lines = lines.into_outer_iter_mut();
         match is_whole {
-            true => Self::Whole(lines.map(|line| line.and_then(ArrayViewMut1::into_slice).unwrap_or_default())),
-            false => Self::Some(lines),
+            true => Self::Whole(std::array::from_fn(|_| {
+                lines.next().and_then(ArrayViewMut1::into_slice).unwrap_or_default()
+            })),
+            false => Self::Some(std::array::from_fn(|_| lines.next())),
         }
     }
 
@@ -39,8 +40,15 @@ impl<'o, T: Element> Side<'o, T> {
     pub fn store(&mut self, (cells, step): (&[T], usize), range: Range<usize>, store: Store) {
         match self {
             Self::Whole(lines) if store == Store::Overwrite && range.len() >= SIDE => {
-                let blocks = Blocks::new(cells, step, [range.len(), SIDE]);
-                T::turn_all(blocks, Lines { lines, start: range.start });
+                let rest = Some(range.len() % SIDE).filter(|&rest| rest <= FEW).unwrap_or(0);
+                let whole = range.len() - rest;
+                let blocks = Blocks::new(cells, step, [whole, SIDE]);
+                T::turn_all(blocks, Lines { lines: &mut *lines, start: range.start });
+                for place in whole..range.len() {
+                    for (line, &cell) in lines.iter_mut().zip(&cells[place * step..][..SIDE]) {
+                        line[range.start + place] = cell;
+                    }
+                }
             }
             Self::Whole(lines) => store_blocks((cells, step), range, SIDE, |line, place, cells| {
                 store_cells(&mut lines[line][place], cells, store);

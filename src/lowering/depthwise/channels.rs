@@ -159,7 +159,7 @@ impl Channels {
                 let outputs = &mut outputs[..cells.len() * SIDE];
                 for number in 0..outs {
                     self.plane((weights, group * outs, number), phase, turned, outputs);
-                    let lines = output.axis_iter_mut(Axis(0)).skip(number).step_by(outs);
+                    let lines = output.slice_mut(s![number..;outs, ..]);
                     turn_back((outputs, SIDE), lines, cells.clone());
                 }
             }

@@ -96,7 +96,7 @@ pub(in crate::lowering) fn weight_grad<T: Element>(
         }
         let mut piece = piece;
         for (number, sums) in sums.chunks_exact(g.taps() * SIDE).enumerate() {
-            let lines = piece.axis_iter_mut(Axis(0)).skip(number).step_by(outs);
+            let lines = piece.slice_mut(s![number..;outs, ..]);
             turn_back((sums, SIDE), lines, 0..g.taps());
         }
     });

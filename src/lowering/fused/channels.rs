@@ -74,6 +74,6 @@ impl<T: Element> Task<'_, '_, '_, T> {
 
 /// The lines of a tile's channels.
 fn sides<T: Element>(lines: ArrayViewMut2<'_, T>) -> [Option<Side<'_, T>>; SIDES] {
-    let mut sides = blocks(lines, Axis(0), SIDE).map(|(_, lines)| Side::of(lines.into_outer_iter_mut()));
+    let mut sides = blocks(lines, Axis(0), SIDE).map(|(_, lines)| Side::of(lines));
     std::array::from_fn(|_| sides.next())
 }

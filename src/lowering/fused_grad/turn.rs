@@ -52,6 +52,6 @@ fn slices<'a, T>(matrix: ArrayView2<'a, T>) -> Option<impl Fn(usize) -> &'a [T]>
 pub(super) fn turn_sums<T: Element>(sums: &[T], step: usize, to: ArrayViewMut2<'_, T>) {
     let rows = to.ncols();
     for (first, lines) in blocks(to, Axis(0), SIDE) {
-        turn_back((&sums[first..rows * step], step), lines.into_outer_iter_mut(), 0..rows);
+        turn_back((&sums[first..rows * step], step), lines, 0..rows);
     }
 }

@@ -23,7 +23,7 @@ use crate::lowering::pieces::{blocks, kernel_blocks};
 use crate::lowering::scratch::aligned_parts;
 use crate::lowering::turned::turn_back;
 use crate::parallel;
-use crate::simd::{SIDE, arch};
+use crate::simd::SIDE;
 
 /// `weight_grad [OC, C/g · taps] = grad_output · Cols(input)ᵀ`, summed over images and tiles in order.
 pub(crate) fn weight_grad<T: Element>(
@@ -198,18 +198,7 @@ impl Task<'_> {
         let [inputs, grads, _] = self.layout.value_steps;
         let value_step = if direction == Direction::Input { inputs } else { grads };
         let (tile, cell_steps, gap) = (self.layout.tile, cells.steps(), 0);
-        arch().dispatch(Transform {
-            tile,
-            direction,
-            channels,
-            places,
-            cell_steps,
-            tile_step,
-            value_step,
-            gap,
-            from,
-            to,
-        });
+        Transform { tile, direction, channels, places, cell_steps, tile_step, value_step, gap, from, to }.run();
     }
 
     /// Adds the products of so many tiles to `parts.sums`.
@@ -243,7 +232,7 @@ impl Task<'_> {
             let places: [usize; KERNELS] = std::array::from_fn(|kernel| kernel * taps * lanes);
             for channel in (0..ins).step_by(KERNELS) {
                 let count = KERNELS.min(ins - channel);
-                arch().dispatch(Transform {
+                Transform {
                     tile,
                     direction: Direction::Kernel,
                     channels: lanes,
@@ -254,10 +243,11 @@ impl Task<'_> {
                     gap: 0,
                     from: &parts.sums[first * ins + channel * lanes..],
                     to: parts.kernels,
-                });
+                }
+                .run();
                 for (side, lines) in blocks(lines.view_mut(), Axis(0), SIDE) {
                     let range = channel * taps..(channel + count) * taps;
-                    turn_back((&parts.kernels[side..], lanes), lines.into_outer_iter_mut(), range);
+                    turn_back((&parts.kernels[side..], lanes), lines, range);
                 }
             }
         }

@@ -42,7 +42,7 @@ use crate::element::Element;
 use crate::gemm::{Kernel, Store, Turned, channel_lanes};
 use crate::geometry::ConvGeometry;
 use crate::parallel;
-use crate::simd::{SIDE, arch};
+use crate::simd::SIDE;
 
 /// Input channels, or tiles in a weight gradient, whose products are added up before their sum joins the others: the
 /// transforms enlarge roundings, so that sums must be shorter than elsewhere to stay within the accuracy that is promised.
@@ -227,7 +227,7 @@ impl<T: Element> Task<'_, '_, T> {
             cells.turn(first..(first + SIDE).min(inputs.end), parts.edges, parts.cells);
             let side = (first - inputs.start) / SIDE * layout.side_step;
             for Kind { tile, range, gap } in places.kinds(layout.tile) {
-                arch().dispatch(Transform {
+                Transform {
                     tile,
                     direction: Direction::Input,
                     channels: SIDE,
@@ -238,7 +238,8 @@ impl<T: Element> Task<'_, '_, T> {
                     gap: gap * SIDE,
                     from: parts.cells,
                     to: &mut parts.transformed[side + range.start * SIDE..],
-                });
+                }
+                .run();
             }
         }
     }
@@ -291,7 +292,7 @@ impl<T: Element> Task<'_, '_, T> {
             let block = channel / most * most;
             let lanes = most.min(width - block);
             for Kind { tile, range, gap } in places.kinds(grid.tile) {
-                arch().dispatch(Transform {
+                Transform {
                     tile,
                     direction: Direction::Output,
                     channels: lanes.min(SIDE),
@@ -302,7 +303,8 @@ impl<T: Element> Task<'_, '_, T> {
                     gap: gap * lanes,
                     from: &parts.products[block * places.count + range.start * lanes + channel - block..],
                     to: &mut parts.outputs[channel - first..],
-                });
+                }
+                .run();
             }
         }
         let start = grid.cells(&self.lines, &self.rows).start;
@@ -315,7 +317,7 @@ impl<T: Element> Task<'_, '_, T> {
                 let count = cells.len().min(len - cell);
                 let lines = self.piece.slice_mut(s![channels.clone(), image, cell..cell + count]);
                 let outputs = (&parts.outputs[place * SIDE..], SIDE);
-                Side::of(lines.into_outer_iter_mut()).store(outputs, 0..count, store);
+                Side::of(lines).store(outputs, 0..count, store);
                 (place, cells.start) = (place + count, cells.start + count);
             }
         }

@@ -12,6 +12,7 @@ use pulp::{Simd, WithSimd};
 use super::axis::{Sums, grad_axis, input_axis, kernel_axis, output_axis, short_input_axis, short_output_axis};
 use super::scheme::{MAX_SIDE, Tile};
 use crate::element::Element;
+use crate::simd::arch;
 
 /// Which of the transforms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,19 +66,50 @@ pub(super) struct Transform<'a, T> {
 }
 
 impl<T: Element> Transform<'_, T> {
-    /// For the tile with the number `TILE` of all, a constant: with any other the loops would not be unrolled.
-    #[inline(always)]
-    fn all<S: Simd, const TILE: usize>(self, simd: S) {
-        match self.direction {
-            Direction::Input => self.run::<S, TILE, { Direction::Input as usize }>(simd),
-            Direction::Output => self.run::<S, TILE, { Direction::Output as usize }>(simd),
-            Direction::Grad => self.run::<S, TILE, { Direction::Grad as usize }>(simd),
-            Direction::Kernel => self.run::<S, TILE, { Direction::Kernel as usize }>(simd),
+    pub fn run(self) {
+        match Tile::ALL.iter().position(|&tile| tile == self.tile) {
+            Some(0) => self.of_tile::<0>(),
+            Some(1) => self.of_tile::<1>(),
+            Some(2) => self.of_tile::<2>(),
+            Some(3) => self.of_tile::<3>(),
+            Some(4) => self.of_tile::<4>(),
+            Some(5) => self.of_tile::<5>(),
+            Some(6) => self.of_tile::<6>(),
+            Some(7) => self.of_tile::<7>(),
+            Some(8) => self.of_tile::<8>(),
+            Some(9) => self.of_tile::<9>(),
+            Some(10) => self.of_tile::<10>(),
+            Some(11) => self.of_tile::<11>(),
+            _ => unreachable!("Tile::of makes no others"),
         }
     }
 
+    fn of_tile<const TILE: usize>(self) {
+        match self.direction {
+            Direction::Input => arch().dispatch(Constant::<T, TILE, { Direction::Input as usize }>(self)),
+            Direction::Output => arch().dispatch(Constant::<T, TILE, { Direction::Output as usize }>(self)),
+            Direction::Grad => arch().dispatch(Constant::<T, TILE, { Direction::Grad as usize }>(self)),
+            Direction::Kernel => arch().dispatch(Constant::<T, TILE, { Direction::Kernel as usize }>(self)),
+        }
+    }
+}
+
+/// The transform of one tile, by its number among all, and one direction: constants, without which the loops would not be
+/// unrolled. Each is a function of its own, since all in one would not find room on the stack where nothing is optimised.
+struct Constant<'a, T, const TILE: usize, const DIRECTION: usize>(Transform<'a, T>);
+
+impl<T: Element, const TILE: usize, const DIRECTION: usize> WithSimd for Constant<'_, T, TILE, DIRECTION> {
+    type Output = ();
+
     #[inline(always)]
-    fn run<S: Simd, const TILE: usize, const DIRECTION: usize>(self, simd: S) {
+    fn with_simd<S: Simd>(self, simd: S) {
+        self.0.run_as::<S, TILE, DIRECTION>(simd);
+    }
+}
+
+impl<T: Element> Transform<'_, T> {
+    #[inline(always)]
+    fn run_as<S: Simd, const TILE: usize, const DIRECTION: usize>(self, simd: S) {
         let by = Sums { simd, element: PhantomData::<T> };
         let is_to_values = const { Direction::ALL[DIRECTION].is_to_values() };
         let cells = const { Direction::ALL[DIRECTION].cells(Tile::ALL[TILE]) };
@@ -143,52 +175,18 @@ fn one_axis<T: Element, S: Simd, const TILE: usize, const DIRECTION: usize, cons
     }
 }
 
-impl<T: Element> WithSimd for Transform<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        match Tile::ALL.iter().position(|&tile| tile == self.tile) {
-            Some(0) => self.all::<S, 0>(simd),
-            Some(1) => self.all::<S, 1>(simd),
-            Some(2) => self.all::<S, 2>(simd),
-            Some(3) => self.all::<S, 3>(simd),
-            Some(4) => self.all::<S, 4>(simd),
-            Some(5) => self.all::<S, 5>(simd),
-            Some(6) => self.all::<S, 6>(simd),
-            Some(7) => self.all::<S, 7>(simd),
-            Some(8) => self.all::<S, 8>(simd),
-            Some(9) => self.all::<S, 9>(simd),
-            Some(10) => self.all::<S, 10>(simd),
-            Some(11) => self.all::<S, 11>(simd),
-            _ => unreachable!("Tile::of makes no others"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::scheme::Filter;
     use super::*;
-    use crate::simd::{SIDE, arch};
+    use crate::simd::SIDE;
 
     /// Transforms all lanes of one tile.
     fn transform(tile: Tile, direction: Direction, width: usize, from: &[f64], to: &mut [f64]) {
         let (channels, places, tile_step, value_step) = (SIDE, &[0][..], 0, SIDE);
         let cell_steps = [width * SIDE, SIDE];
         let gap = 0;
-        arch().dispatch(Transform {
-            tile,
-            direction,
-            channels,
-            places,
-            cell_steps,
-            tile_step,
-            value_step,
-            gap,
-            from,
-            to,
-        });
+        Transform { tile, direction, channels, places, cell_steps, tile_step, value_step, gap, from, to }.run();
     }
 
     /// A value for each channel and number.
