@@ -13,6 +13,7 @@ use pulp::{Simd, WithSimd};
 
 use super::in_place::has_many_registers;
 use super::in_rows::by_count;
+use super::store::put_sums;
 use super::{Kernel, Store};
 use crate::element::Element;
 use crate::simd::{Input, arch, ask_for_line};
@@ -129,15 +130,7 @@ impl<T: Element> Tile<'_, '_, T> {
             }
         }
         for i in 0..COUNT {
-            let to = &mut self.lines[i][window..][..VECTORS * lanes];
-            for vector in 0..VECTORS {
-                let to = &mut to[vector * lanes..];
-                let sum = match self.store {
-                    Store::Overwrite => sums[i][vector],
-                    Store::Add => T::plus(simd, T::load(simd, to), sums[i][vector]),
-                };
-                T::put(simd, sum, to);
-            }
+            put_sums(simd, sums[i], (&mut self.lines[i][window..], self.store));
         }
     }
 }

@@ -12,7 +12,8 @@
 use pulp::{Simd, WithSimd};
 
 use super::in_place::{CHAIN, FEW, MANY, chain_length, has_many_registers};
-use super::{Kernel, Windows};
+use super::store::put_sums;
+use super::{Kernel, Store, Windows};
 use crate::element::Element;
 use crate::simd::{arch, ask_for_line};
 
@@ -141,15 +142,7 @@ impl<T: Element> Tile<'_, '_, T> {
                 }
             }
             for i in 0..COUNT {
-                let to = &mut self.lines[i][window..][..VECTORS * lanes];
-                for vector in 0..VECTORS {
-                    let to = &mut to[vector * lanes..];
-                    let sum = match part {
-                        0 => sums[i][vector],
-                        _ => T::plus(simd, T::load(simd, to), sums[i][vector]),
-                    };
-                    T::put(simd, sum, to);
-                }
+                put_sums(simd, sums[i], (&mut self.lines[i][window..], Store::after(part)));
             }
         }
     }

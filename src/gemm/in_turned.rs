@@ -11,9 +11,10 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::Kernel;
 use super::in_place::{FEW, MANY, channel_lanes, has_many_registers};
 use super::in_rows::by_count;
+use super::store::put_sums;
+use super::{Kernel, Store};
 use crate::element::Element;
 use crate::simd::{LINE_BYTES, SIDE, arch, ask_for_line};
 
@@ -117,14 +118,7 @@ impl<T: Element, const VECTORS: usize> Tile<'_, T, VECTORS> {
                 }
             }
             for i in 0..COUNT {
-                for vector in 0..VECTORS {
-                    let to = &mut to[(i * VECTORS + vector) * lanes..][..lanes];
-                    let sum = match part {
-                        0 => sums[i][vector],
-                        _ => T::plus(simd, T::load(simd, to), sums[i][vector]),
-                    };
-                    T::put(simd, sum, to);
-                }
+                put_sums(simd, sums[i], (&mut to[i * VECTORS * lanes..], Store::after(part)));
             }
         }
     }

@@ -1,5 +1,7 @@
 //! How a product meets the output that it is written to.
 
+use pulp::Simd;
+
 use crate::element::Element;
 
 /// What becomes of the values that the output has already.
@@ -23,5 +25,28 @@ impl Store {
             Self::Overwrite => value,
             Self::Add => *to + value,
         };
+    }
+}
+
+/// Writes registers of sums side by side, or adds them to what is there.
+#[inline(always)]
+#[allow(
+    clippy::needless_range_loop,
+    reason = "loops of constant length over arrays become registers, iterators do not"
+)]
+pub(super) fn put_sums<T: Element, S: Simd, const VECTORS: usize>(
+    simd: S,
+    sums: [T::Vector<S>; VECTORS],
+    (to, store): (&mut [T], Store),
+) {
+    let lanes = T::lanes::<S>();
+    let to = &mut to[..VECTORS * lanes];
+    for vector in 0..VECTORS {
+        let to = &mut to[vector * lanes..];
+        let sum = match store {
+            Store::Overwrite => sums[vector],
+            Store::Add => T::plus(simd, T::load(simd, to), sums[vector]),
+        };
+        T::put(simd, sum, to);
     }
 }
