@@ -68,8 +68,9 @@ fn lane_costs(geometry: &ConvGeometry, vector: Vector) -> [f64; 3] {
         (_, true) if width >= register => PACK_STRIDED,
         (_, true) => PACK_STRIDED_SHORT,
     };
-    let is_far = pack == 0.0 && outs * geometry.windows() * vector.size > FAR_BYTES;
-    let turn = if vector.size == size_of::<f32>() { TURN } else { TURN_F64 } + if is_far { TURN_FAR } else { 0.0 };
+    let bytes = outs.saturating_mul(geometry.windows()).saturating_mul(vector.size);
+    let far = if pack == 0.0 && bytes > FAR_BYTES { TURN_FAR } else { 0.0 };
+    let turn = far + if vector.size == size_of::<f32>() { TURN } else { TURN_F64 };
     let are_few = geometry.patch_rows() <= FEW_ROWS || outs <= vector.row_channels;
     let by_rows = match pack > 0.0 && width >= register && are_few {
         true => rows / filled(width, width.div_ceil(register) as f64, register) + STORE,

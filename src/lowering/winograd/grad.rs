@@ -9,11 +9,12 @@ use std::ops::Range;
 
 use ndarray::{ArrayView5, ArrayViewMut2, Axis};
 
+use super::DEPTH;
 use super::cells::Cells;
 use super::grad_layout::{GradLayout, KERNELS};
 use super::part::Part;
+use super::places::TilePlaces;
 use super::transform::{Direction, Transform};
-use super::{DEPTH, TilePlaces};
 use crate::element::Element;
 use crate::gemm::{Kernel, Store, Sums, Windows};
 use crate::geometry::ConvGeometry;

@@ -13,6 +13,7 @@ mod grad;
 mod grad_layout;
 mod layout;
 mod part;
+mod places;
 mod scheme;
 mod transform;
 mod weights;
@@ -28,8 +29,8 @@ use std::ops::Range;
 use ndarray::{ArrayView5, ArrayViewMut3, Axis, s};
 
 use self::cells::Cells;
-use self::layout::MAX_TILES;
-use self::part::{KINDS, Part};
+use self::part::Part;
+use self::places::{Kind, TilePlaces};
 use self::scheme::Filter;
 use self::transform::{Direction, Transform};
 use super::Epilogue;
@@ -135,64 +136,6 @@ struct Task<'a, 'o, T> {
     rows: Range<usize>,
     /// `[channels, images, cells]`, of several images in a folded batch only.
     piece: ArrayViewMut3<'o, T>,
-}
-
-/// Where the inputs and the outputs of a block's tiles begin, in elements, one kind of tiles after the other.
-struct TilePlaces {
-    inputs: [usize; MAX_TILES],
-    outputs: [usize; MAX_TILES],
-    count: usize,
-    kinds: [usize; KINDS.len()],
-}
-
-/// The tiles of one kind among those of a block.
-struct Kind {
-    tile: Tile,
-    range: Range<usize>,
-    /// Tiles before these that have no column 0 of values, as these have: it has no room for those.
-    gap: usize,
-}
-
-impl TilePlaces {
-    /// From their cells, and how many there are of each kind.
-    fn of(kinds: [usize; KINDS.len()], cells: impl Iterator<Item = [usize; 2]>) -> Self {
-        let mut all = Self { inputs: [0; MAX_TILES], outputs: [0; MAX_TILES], count: 0, kinds };
-        for [input, output] in cells {
-            (all.inputs[all.count], all.outputs[all.count]) = (input * SIDE, output * SIDE);
-            all.count += 1;
-        }
-        all
-    }
-
-    fn inputs(&self) -> &[usize] {
-        &self.inputs[..self.count]
-    }
-
-    fn outputs(&self) -> &[usize] {
-        &self.outputs[..self.count]
-    }
-
-    fn kinds(&self, tile: Tile) -> impl Iterator<Item = Kind> {
-        let [_, short_columns, ..] = self.kinds;
-        let mut end = 0;
-        let kinds = KINDS.into_iter().zip(self.kinds).map(move |(short, count)| {
-            end += count;
-            let gap = if short == [true, false] { short_columns } else { 0 };
-            Kind { tile: tile.with_short(short), range: end - count..end, gap }
-        });
-        kinds.filter(|kind| !kind.range.is_empty())
-    }
-
-    /// How many have a value, the tiles of some kinds: they come first.
-    fn having(&self, tile: Tile, value: usize) -> usize {
-        let ([_, columns], [whole, short_columns, short_rows, _]) = (tile.sides(), self.kinds);
-        match (value / columns, value % columns) {
-            (0, 0) => whole,
-            (0, _) => whole + short_columns,
-            (_, 0) => whole + short_rows,
-            _ => self.count,
-        }
-    }
 }
 
 impl<T: Element> Task<'_, '_, T> {
