@@ -24,6 +24,7 @@ mod pieces;
 mod pointwise;
 mod runs;
 mod scratch;
+mod shares;
 mod slab;
 mod strassen;
 mod tile;
@@ -47,7 +48,7 @@ pub(crate) use packed::{packed_geometry, winograd_geometry};
 pub(crate) use patches::{PatchSink, PatchSource};
 pub(crate) use pieces::{blocks, entries};
 pub(crate) use strassen::BLOCK_BYTES as STRASSEN_BLOCK_BYTES;
-pub(crate) use winograd::{Tile, is_folded as is_winograd_folded};
+pub(crate) use winograd::{Tile, VALUE, WEIGHT_BYTE, is_folded as is_winograd_folded};
 
 use ndarray::{ArrayView2, ArrayView4, ArrayView5, ArrayViewMut2, ArrayViewMut3, ArrayViewMut5, s};
 

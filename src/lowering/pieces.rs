@@ -2,6 +2,8 @@
 //!
 //! How it is cut depends on its shape alone, so that every number of threads computes the same sums.
 
+use std::ops::Range;
+
 use ndarray::{ArrayViewMut, ArrayViewMut2, Axis, Dimension, RemoveAxis};
 
 use crate::geometry::ConvGeometry;
@@ -80,11 +82,53 @@ where
     D: RemoveAxis + Send,
     D::Smaller: Send,
 {
-    entries(output).flat_map(move |(image, channels)| {
-        blocks(channels, Axis(0), group).flat_map(move |(first, channels)| {
-            blocks(channels, Axis(0), length).map(move |(offset, block)| (image, first + offset, block))
-        })
+    groups(output, group).flat_map(move |(image, first, channels)| {
+        blocks(channels, Axis(0), length).map(move |(offset, block)| (image, first + offset, block))
     })
+}
+
+/// The same, of whole units of channels and about the same length each.
+pub(crate) fn even_channel_blocks<'a, T, D>(
+    output: ArrayViewMut<'a, T, D>,
+    group: usize,
+    (length, unit): (usize, usize),
+) -> impl Iterator<Item = (usize, usize, ArrayViewMut<'a, T, D::Smaller>)> + Send
+where
+    T: Send,
+    D: RemoveAxis + Send,
+    D::Smaller: Send,
+{
+    groups(output, group).flat_map(move |(image, first, channels)| {
+        let cut = even_blocks(channels.len_of(Axis(0)), length, unit).map(|block| (block.len(), block.start));
+        cut_up(channels, Axis(0), cut).map(move |(offset, block)| (image, first + offset, block))
+    })
+}
+
+/// The channels of each group of each image, with the numbers of the image and of the first channel.
+fn groups<'a, T, D>(
+    output: ArrayViewMut<'a, T, D>,
+    group: usize,
+) -> impl Iterator<Item = (usize, usize, ArrayViewMut<'a, T, D::Smaller>)> + Send
+where
+    T: Send,
+    D: RemoveAxis + Send,
+    D::Smaller: Send,
+{
+    entries(output).flat_map(move |(image, channels)| {
+        blocks(channels, Axis(0), group).map(move |(first, channels)| (image, first, channels))
+    })
+}
+
+/// The fewest blocks of at most `length` that cover `total`, as even as whole units allow; what fills no unit is in the last.
+/// (`length` must be a multiple of the unit where there is more than one block.)
+pub(crate) fn even_blocks(total: usize, length: usize, unit: usize) -> impl Iterator<Item = Range<usize>> + Clone {
+    let count = total.div_ceil(length.max(1)).max(1);
+    let edge = move |block: usize| {
+        let even = total / count * block + total % count * block / count;
+        let least = total.saturating_sub((count - block).saturating_mul(length)).next_multiple_of(unit);
+        if block == count { total } else { ((even + unit / 2) / unit * unit).max(least) }
+    };
+    (0..count).map(move |block| edge(block)..edge(block + 1))
 }
 
 /// Blocks of a weight gradient `[OC, C/g · taps]`, of at most so many output and input channels of one group; each with
@@ -154,6 +198,25 @@ mod tests {
         let found: Vec<_> = channel_blocks(array.view_mut(), 3, 2).map(|(i, c, block)| (i, c, block.nrows())).collect();
         assert_eq!(found[..4], [(0, 0, 2), (0, 2, 1), (0, 3, 2), (0, 5, 1)]);
         assert_eq!(found.len(), 8);
+    }
+
+    #[test]
+    fn even_blocks_are_of_whole_units_and_no_longer_than_they_may_be() {
+        let found = |total, length, unit| even_blocks(total, length, unit).map(|block| block.len()).collect::<Vec<_>>();
+        assert_eq!(found(256, 140, 14), [126, 130]);
+        assert_eq!(found(64, 64, 14), [64]);
+        assert_eq!(found(5, 14, 14), [5]);
+        assert_eq!(found(0, 14, 14), [0]);
+        for (total, unit, parts) in (1..200).flat_map(|total| (1..17).map(move |i| (total, 1 + i % 5 * 3, i))) {
+            let length = block_length(total, parts, unit);
+            let mut end = 0;
+            for block in even_blocks(total, length, unit) {
+                assert!(block.start == end && block.start % unit == 0, "{total} by {unit}: {block:?}");
+                assert!(!block.is_empty() && block.len() <= length, "{total} by {unit}: {block:?} for {length}");
+                end = block.end;
+            }
+            assert_eq!(end, total);
+        }
     }
 
     #[test]

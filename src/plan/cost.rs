@@ -4,7 +4,9 @@
 //! 50 multiply-adds a nanosecond; `docs/performance.md` has the figures.
 
 use crate::geometry::ConvGeometry;
-use crate::lowering::{Algorithm, Pass, STRASSEN_BLOCK_BYTES, Tile, is_winograd_folded, winograd_geometry};
+use crate::lowering::{
+    Algorithm, Pass, STRASSEN_BLOCK_BYTES, Tile, VALUE, WEIGHT_BYTE, is_winograd_folded, winograd_geometry,
+};
 
 /// Share of its time that `Fused` spends in the microkernel.
 const FUSED_SHARE: f64 = 0.85;
@@ -20,16 +22,11 @@ const STRASSEN_PACKED: f64 = 4.0;
 /// Share of its time that a Winograd algorithm's products spend in the microkernel.
 const WINOGRAD_SHARE: f64 = 0.93;
 
-/// What it costs to transform one value of one channel of a tile, there or back, channels in whole vectors of so many. (These
-/// constants were set on 3×3, 5×5 and strided layers of the suites on one core with AVX-512.)
-const VALUE: f64 = 22.0;
+/// Transforms have channels in whole vectors of so many.
 const VALUE_CHANNELS: usize = 16;
 
-/// What a byte of weights costs that comes from the L3, once for each block of tiles …
-const WEIGHT_BYTE: f64 = 1.0;
-
-/// … and of so many weights that they come from memory. (About 3 with AVX-512 at full rate and 1.2 at half rate, as 512→512 3×3 at 7
-/// showed; a value between them loses less on either than that of the other.)
+/// What a byte of weights costs, in place of [`WEIGHT_BYTE`], if there are so many that they come from memory. (About 3 with AVX-512 at
+/// full rate and 1.2 at half rate, as 512→512 3×3 at 7 showed; a value between them loses less on either than that of the other.)
 const FAR_WEIGHT_BYTE: f64 = 2.0;
 const FAR_WEIGHT_BYTES: f64 = (20_u64 << 20) as f64;
 

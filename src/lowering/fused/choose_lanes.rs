@@ -61,13 +61,8 @@ fn lane_costs(geometry: &ConvGeometry, vector: Vector) -> [f64; 3] {
     let last = if geometry.windows() / vector.len % 2 == 1 { LAST } else { 0.0 };
     let windows = filled(geometry.windows(), vectors_of_time(geometry.windows(), vector) + last, vector.len);
     let channels = filled(outs, outs.div_ceil(register) as f64, register);
-    let (width, is_strided) = (geometry.axes[2].output, geometry.axes[2].stride > 1);
-    let pack = match (geometry.taps(), is_strided) {
-        (1, false) if !is_padded(geometry) => 0.0,
-        (_, false) => PACK,
-        (_, true) if width >= register => PACK_STRIDED,
-        (_, true) => PACK_STRIDED_SHORT,
-    };
+    let width = geometry.axes[2].output;
+    let pack = pack_cost(geometry, register);
     let bytes = outs.saturating_mul(geometry.windows()).saturating_mul(vector.size);
     let far = if pack == 0.0 && bytes > FAR_BYTES { TURN_FAR } else { 0.0 };
     let turn = far + if vector.size == size_of::<f32>() { TURN } else { TURN_F64 };
@@ -77,6 +72,17 @@ fn lane_costs(geometry: &ConvGeometry, vector: Vector) -> [f64; 3] {
         false => f64::INFINITY,
     };
     [rows / channels + turn, rows * (1.0 / windows + CALLS + pack / outs as f64), by_rows]
+}
+
+/// What packing a vector of the patch matrix costs, in multiply-adds of vectors, if registers have so many lanes.
+pub(super) fn pack_cost(geometry: &ConvGeometry, register: usize) -> f64 {
+    let (width, is_strided) = (geometry.axes[2].output, geometry.axes[2].stride > 1);
+    match (geometry.taps(), is_strided) {
+        (1, false) if !is_padded(geometry) => 0.0,
+        (_, false) => PACK,
+        (_, true) if width >= register => PACK_STRIDED,
+        (_, true) => PACK_STRIDED_SHORT,
+    }
 }
 
 /// The time of the microkernel on so many windows, in that of one full vector of them: a few that are left over

@@ -2,10 +2,12 @@
 
 use super::channels::PART_WINDOWS;
 use super::choose_lanes::vectors_of_time;
+use super::shares::Shares;
 use crate::gemm::is_step;
 use crate::geometry::ConvGeometry;
 use crate::lowering::lanes::{Lanes, Vector};
 use crate::lowering::pieces::block_length;
+use crate::lowering::shares::MANY_TASKS;
 use crate::lowering::slab::{NEIGHBOURS, slab_dims, slab_line_len};
 
 /// Bytes of the patch matrix's rows that one block spans: with a panel of windows beside it, it must
@@ -90,25 +92,32 @@ impl Cut {
             .div_ceil(taps)
             .saturating_mul(slab_line_len(g, window_step(g, lanes)))
             .saturating_mul(vector.size);
-        let output_line = (all_channels * ow).saturating_mul(vector.size);
         let weight_bytes = |channels: usize| block_rows.saturating_mul(channels).saturating_mul(vector.size);
-        let output_bytes = match lanes {
+        let output_bytes = |channels: usize| match lanes {
             Lanes::Windows if g.patch_rows() <= block_rows => SINGLE_OUTPUT_BYTES,
-            Lanes::Windows if weight_bytes(all_channels) >= MANY_WEIGHT_BYTES => LONG_OUTPUT_BYTES,
+            Lanes::Windows if weight_bytes(channels) >= MANY_WEIGHT_BYTES => LONG_OUTPUT_BYTES,
             _ => OUTPUT_BYTES,
         };
-        let wanted = lines(SLAB_BYTES, slab_line).min(lines(output_bytes, output_line)).min(od * oh);
+        let most_lines = |channels: usize| {
+            let output_line = channels.saturating_mul(ow).saturating_mul(vector.size);
+            lines(SLAB_BYTES, slab_line).min(lines(output_bytes(channels), output_line)).min(od * oh)
+        };
+        let wanted = most_lines(all_channels);
         let (planes, rows) = if wanted >= oh { (wanted / oh, oh) } else { (1, wanted) };
         // Even parts, and enough of them for the threads. The cut does not change any sum: each is taken over
         // the same blocks of rows in the same order, wherever its tile lies.
         let missing = if threads > 1 { (TASKS_A_THREAD * threads).div_ceil(images) } else { 1 };
         let planes = od.div_ceil(od.div_ceil(planes).max(missing.min(od)));
-        let missing = missing.div_ceil(od.div_ceil(planes)).min(g.windows() / (4 * vector.lanes)).clamp(1, oh);
-        let rows = if planes == 1 { oh.div_ceil(oh.div_ceil(rows).max(missing)) } else { oh };
-        let rows = if planes == 1 { fill_lanes(rows, oh, ow, vector) } else { rows };
-        let tasks = images * od.div_ceil(planes) * oh.div_ceil(rows);
-        let parts = threads.div_ceil(tasks).min(all_channels.div_ceil(MIN_CHANNELS));
-        let channels = block_length(all_channels, parts, channel_unit(lanes, vector));
+        let unit = channel_unit(lanes, vector);
+        let are_many = images * od * oh.div_ceil(rows) > MANY_TASKS.saturating_mul(threads);
+        let [rows, channels] = if planes > 1 {
+            let parts = threads.div_ceil(images * od.div_ceil(planes)).min(all_channels.div_ceil(MIN_CHANNELS));
+            [oh, block_length(all_channels, parts, unit)]
+        } else if threads > 1 && !are_many {
+            Shares { geometry: g, lanes, vector, threads }.best(unit, |channels| most_lines(channels).min(oh))
+        } else {
+            [fill_lanes(oh.div_ceil(oh.div_ceil(rows)), oh, ow, vector), all_channels]
+        };
         Self { is_folded: false, lanes, block_rows, taps, planes, rows, channels, panels: 1 }.with_panels(ow, vector)
     }
 

@@ -1,7 +1,7 @@
 //! The sizes of the fused algorithm, and where each kernel cell lies in a slab.
 
 use super::choose_lanes::choose_lanes;
-use super::cut::{Cut, is_small, window_step};
+use super::cut::{Cut, channel_unit, is_small, window_step};
 use crate::geometry::ConvGeometry;
 use crate::lowering::fold::folded;
 use crate::lowering::lanes::{Lanes, Vector};
@@ -20,8 +20,9 @@ pub(crate) struct Layout {
     /// Output planes and rows of one task.
     pub planes: usize,
     pub rows: usize,
-    /// Output channels of one task.
+    /// Output channels of one task, at the most, and what they are whole units of.
     pub channels: usize,
+    pub channel_unit: usize,
     /// The padded copy that windows are read from.
     pub slab: Slab,
     /// The image itself as a slab, where windows can be read from it.
@@ -67,6 +68,7 @@ impl Layout {
             planes: cut.planes,
             rows: cut.rows,
             channels: cut.channels,
+            channel_unit: channel_unit(cut.lanes, vector),
             panels: cut.panels,
             slab: Slab::new(geometry, step, [cut.planes, cut.rows], geometry.group_in_channels()),
             image: match cut.is_folded {
@@ -90,6 +92,7 @@ impl Layout {
 mod tests {
     use super::*;
     use crate::ConvOptions;
+    use crate::lowering::pieces::even_blocks;
 
     const VECTOR: Vector =
         Vector { size: 4, len: 16, lanes: 64, columns: 6, most_tail: 4, channels: [16, 32], row_channels: 14 };
@@ -139,6 +142,32 @@ mod tests {
     fn a_batch_that_no_machine_holds_is_cut_at_once() {
         let found = layout([1 << 45, 16, 7, 7], [16, 16, 3, 3], 2);
         assert!(found.folded.is_some() && found.planes <= 10, "{} images", found.planes);
+    }
+
+    #[test]
+    fn no_thread_waits_long_for_the_last_task() {
+        for (ins, outs, size, kernel) in [
+            (64, 256, 56, 1),
+            (256, 64, 56, 1),
+            (128, 512, 28, 1),
+            (1024, 256, 14, 1),
+            (3, 64, 112, 7),
+            (2048, 512, 7, 1),
+        ] {
+            for threads in [2, 4] {
+                let found =
+                    layout([1, ins, size + kernel - 1, size + kernel - 1], [outs, ins, kernel, kernel], threads);
+                let mut lanes = vec![0; threads];
+                for channels in even_blocks(outs, found.channels, found.channel_unit) {
+                    for row in (0..size).step_by(found.rows) {
+                        let least = lanes.iter_mut().min().unwrap();
+                        *least += channels.len() * found.rows.min(size - row);
+                    }
+                }
+                let (longest, even) = (*lanes.iter().max().unwrap() as f64, (outs * size / threads) as f64);
+                assert!(longest <= 1.12 * even, "{ins} to {outs} at {size}, {threads} threads: {lanes:?}");
+            }
+        }
     }
 
     #[test]

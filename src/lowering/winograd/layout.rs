@@ -3,10 +3,10 @@
 use super::cells::places;
 use super::part::{Grid, Part, block};
 use super::scheme::{Axes, Tile};
+use super::shares::Shares;
 use crate::geometry::ConvGeometry;
 use crate::lowering::fold::folded;
 use crate::lowering::lanes::Vector;
-use crate::lowering::pieces::block_length;
 use crate::lowering::scratch::ALIGNMENT_BYTES;
 use crate::parallel;
 use crate::simd::SIDE;
@@ -33,8 +33,9 @@ pub(crate) struct Layout {
     pub block: [usize; 3],
     /// Where a block's cells go that are the image's.
     pub places: Vec<usize>,
-    /// Output channels of one task.
+    /// Output channels of one task, at the most, and what they are whole units of.
     pub channels: usize,
+    pub channel_unit: usize,
     /// Output channels whose products are kept at a time.
     pub group: usize,
     /// Input channels that are transformed together. Outputs are linear in them: those of later passes are added.
@@ -73,19 +74,12 @@ impl Layout {
 
     fn within((g, planes): (&ConvGeometry, usize), grid: Grid, vector: Vector, (most, pass): (usize, usize)) -> Self {
         let threads = parallel::threads();
-        let (tile, [lines, rows, columns]) = (grid.tile, grid.counts);
-        let outs = g.group_out_channels();
+        let (tile, [_, _, columns]) = (grid.tile, grid.counts);
 
-        let planes = (planes * g.groups).max(1);
-        let wanted = if threads > 1 { (2 * threads).div_ceil(planes) } else { 1 };
-        // Tasks that are smaller than half a block would read the weights too often.
-        let pieces = |count: usize, tiles_each: usize| {
-            count.div_ceil(wanted.min(count.div_ceil(1 + most / 2 / tiles_each.max(1))).max(1))
-        };
-        let task = if lines > 1 { [pieces(lines, rows * columns), rows] } else { [1, pieces(rows, columns)] };
-        let tasks = planes * lines.div_ceil(task[0]) * rows.div_ceil(task[1]);
         let [_, lanes] = vector.channels;
-        let channels = block_length(outs.max(1), threads.div_ceil(tasks), lanes);
+        let planes = (planes * g.groups).max(1);
+        let shares = Shares { geometry: g, grid: &grid, planes, tiles: most, size: vector.size, threads };
+        let (task, channels) = shares.best(lanes);
         let group = (2 * lanes).max(SIDE);
 
         let block = block([task[0], task[1], columns], most);
@@ -112,6 +106,7 @@ impl Layout {
             block,
             places: if block_columns == columns { places(g, tile, read) } else { vec![] },
             channels,
+            channel_unit: lanes,
             group,
             pass,
             side_step,
@@ -170,6 +165,17 @@ mod tests {
     fn a_pass_of_more_channels_than_any_machine_holds_is_found_at_once() {
         let geometry = ConvOptions::<2>::new().geometry(&[1, 1 << 45, 30, 30], &[1, 1 << 45, 3, 3]).unwrap();
         assert!(Layout::new(&geometry, Tile::F4, VECTOR, 2 << 20).pass < 1 << 10);
+    }
+
+    #[test]
+    fn two_threads_have_tiles_or_channels_alike() {
+        let options = ConvOptions::<2>::new().padding(Padding::symmetric([1, 1]));
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+        for (channels, size, expected) in [(64, 56, ([1, 7], 64)), (128, 28, ([1, 7], 64)), (256, 14, ([1, 4], 128))] {
+            let geometry = options.geometry(&[1, channels, size, size], &[channels, channels, 3, 3]).unwrap();
+            let layout = pool.install(|| Layout::new(&geometry, Tile::F4, VECTOR, 2 << 20));
+            assert_eq!((layout.task, layout.channels), expected, "{channels} at {size}");
+        }
     }
 
     #[test]
