@@ -14,14 +14,19 @@ use pulp::{Simd, WithSimd};
 use super::in_place::has_many_registers;
 use super::in_rows::by_count;
 use super::store::put_sums;
+use super::tail::{MAX_TAIL, TAIL_SLACK};
 use super::{Kernel, Store};
 use crate::element::Element;
 use crate::simd::{Input, arch, ask_for_line};
+
+/// Registers that are taken last, where their number is odd.
+const LAST: usize = 3;
 
 /// Rows of the patch matrix, as panels of windows side by side.
 #[derive(Clone, Copy)]
 pub(crate) struct Panels<'a, T> {
     pub cells: &'a [T],
+    pub rows: usize,
     /// Windows of a panel.
     pub lanes: usize,
     /// Elements from a panel to the next, and from a row of it to the next.
@@ -30,6 +35,18 @@ pub(crate) struct Panels<'a, T> {
 }
 
 impl<'a, T> Panels<'a, T> {
+    /// Whether so many windows lie side by side from one on.
+    fn are_neighbours(&self, window: usize, count: usize) -> bool {
+        self.step == self.lanes || window % self.lanes + count <= self.lanes
+    }
+
+    /// Where the [`LAST`] registers of windows begin, if their number is odd, which are taken with what fills no register.
+    pub fn last(&self, windows: usize, vector: usize) -> Option<usize> {
+        let (registers, tail) = (windows / vector, windows % vector);
+        let last = registers.checked_sub(LAST)? * vector;
+        (registers % 2 == 1 && tail <= MAX_TAIL && self.are_neighbours(last, windows - last)).then_some(last)
+    }
+
     /// From a window on.
     pub fn from(&self, window: usize) -> &'a [T] {
         &self.cells[window / self.lanes * self.step + window % self.lanes..]
@@ -40,8 +57,8 @@ impl<'a, T> Panels<'a, T> {
 pub(super) type MultiplyPanels<T> = fn(Panels<'_, T>, &[T], (Store, &mut [&mut [T]]), &mut Input<T>);
 
 impl<T: Element> Kernel<T> {
-    /// Writes the sums of windows, which fill whole registers, to the lines of some channels, or adds them; `weights` are
-    /// `[row of the patch matrix][channel]`.
+    /// Writes the sums of windows, which fill whole registers or have a [`last`](Panels::last) place, to the lines of some
+    /// channels, or adds them; `weights` are `[row of the patch matrix][channel]`, of which [`TAIL_SLACK`] more may be read.
     ///
     /// # Panics
     /// If a size does not fit, which is a mistake of this crate.
@@ -78,42 +95,70 @@ impl<T: Element> WithSimd for Tile<'_, '_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        let count = self.lines.len();
-        assert!(self.weights.len().is_multiple_of(count.max(1)), "weights of a tile");
-        by_count!(count, simd, self.windows());
+        let (lanes, count, all) = (T::lanes::<S>(), self.lines.len(), self.lines.first().map_or(0, |line| line.len()));
+        let last = self.panels.last(all, lanes);
+        assert!(last.is_some() || all.is_multiple_of(lanes), "{all} windows fill no registers");
+        let end = last.unwrap_or(all);
+        by_count!(count, simd, self.pairs(end));
+        // Half of the channels, since there are three registers for each.
+        let half = count.div_ceil(2);
+        for channels in [0..half, half..count].into_iter().filter(|channels| !channels.is_empty() && last.is_some()) {
+            let place = (channels.start, end);
+            by_count!(channels.len(), simd, self.last(place), [1 2 3], [4 5 6 7]);
+        }
     }
 }
 
 impl<T: Element> Tile<'_, '_, T> {
     #[inline(always)]
-    fn windows<S: Simd, const COUNT: usize>(&mut self, simd: S) {
-        let (lanes, all) = (T::lanes::<S>(), self.lines[0].len());
-        assert!(all.is_multiple_of(lanes), "{all} windows fill no registers");
+    fn pairs<S: Simd, const COUNT: usize>(&mut self, simd: S, end: usize) {
+        let lanes = T::lanes::<S>();
         let mut window = 0;
-        while window < all {
-            let cells = self.panels.from(window);
-            if all - window >= 2 * lanes {
-                self.add::<S, COUNT, 2>(simd, cells, window);
+        while window < end {
+            if end - window >= 2 * lanes {
+                self.add::<S, COUNT, 2, 0>(simd, (0, window));
                 window += 2 * lanes;
             } else {
-                self.add::<S, COUNT, 1>(simd, cells, window);
+                self.add::<S, COUNT, 1, 0>(simd, (0, window));
                 window += lanes;
             }
         }
     }
 
-    /// The sums of so many channels and registers of windows.
     #[inline(always)]
-    fn add<S: Simd, const COUNT: usize, const VECTORS: usize>(&mut self, simd: S, cells: &[T], window: usize) {
+    fn last<S: Simd, const COUNT: usize>(&mut self, simd: S, place: (usize, usize)) {
+        match self.lines[0].len() % T::lanes::<S>() {
+            0 => self.add::<S, COUNT, LAST, 0>(simd, place),
+            1 => self.add::<S, COUNT, LAST, 1>(simd, place),
+            2 => self.add::<S, COUNT, LAST, 2>(simd, place),
+            3 => self.add::<S, COUNT, LAST, 3>(simd, place),
+            _ => self.add::<S, COUNT, LAST, MAX_TAIL>(simd, place),
+        }
+    }
+
+    /// The sums of so many channels, from one on, and registers of windows, and of a few windows more, which the weights of
+    /// these channels are taken as a register for.
+    #[inline(always)]
+    fn add<S: Simd, const COUNT: usize, const VECTORS: usize, const TAIL: usize>(
+        &mut self,
+        simd: S,
+        (channel, window): (usize, usize),
+    ) {
         let lanes = T::lanes::<S>();
-        let mut sums = [[T::splat(simd, T::zero()); VECTORS]; COUNT];
+        let all_channels = if VECTORS < LAST { COUNT } else { self.lines.len() };
+        let Panels { rows, row_step, .. } = self.panels;
+        let cells = self.panels.from(window);
         let mut place = 0;
-        for (row, weights) in self.weights.chunks_exact(COUNT).enumerate() {
-            let cells = &cells[place..][..VECTORS * lanes];
-            place += self.panels.row_step;
+        let mut sums = [[T::splat(simd, T::zero()); VECTORS]; COUNT];
+        let mut tail = [[T::splat(simd, T::zero()); TAIL]; COUNT];
+        let parts = COUNT.div_ceil(lanes);
+        for (row, weights) in self.weights[..rows * all_channels].chunks_exact(all_channels).enumerate() {
+            let cells = &cells[place..][..VECTORS * lanes + TAIL];
+            let weights = &weights[channel..][..COUNT];
+            place += row_step;
             if row < COUNT {
                 for vector in 0..VECTORS {
-                    ask_for_line::<T, true>(self.lines[row].as_ptr().wrapping_add(window + vector * lanes));
+                    ask_for_line::<T, true>(self.lines[channel + row].as_ptr().wrapping_add(window + vector * lanes));
                 }
             } else {
                 self.next.ask_one();
@@ -128,9 +173,25 @@ impl<T: Element> Tile<'_, '_, T> {
                     sums[i][vector] = T::fused(simd, windows[vector], weight, sums[i][vector]);
                 }
             }
+            for part in (0..parts).filter(|_| TAIL > 0) {
+                let first = row * all_channels + channel + part * lanes;
+                let weights = T::load(simd, &self.weights[first..][..lanes]);
+                for i in 0..TAIL {
+                    let cell = T::splat(simd, cells[VECTORS * lanes + i]);
+                    tail[part][i] = T::fused(simd, cell, weights, tail[part][i]);
+                }
+            }
         }
         for i in 0..COUNT {
-            put_sums(simd, sums[i], (&mut self.lines[i][window..], self.store));
+            put_sums(simd, sums[i], (&mut self.lines[channel + i][window..], self.store));
+        }
+        for (part, i) in (0..parts).flat_map(|part| (0..TAIL).map(move |i| (part, i))) {
+            let mut sums = [T::zero(); TAIL_SLACK];
+            T::store(simd, tail[part][i], &mut sums[..lanes]);
+            let lines = &mut self.lines[channel..channel + COUNT][part * lanes..];
+            for (line, &sum) in lines.iter_mut().zip(&sums[..lanes]) {
+                self.store.put(&mut line[window + VECTORS * lanes + i], sum);
+            }
         }
     }
 }
@@ -146,11 +207,14 @@ mod tests {
         let (vector, lanes) = (kernel.vector, kernel.lanes());
         let cells: Vec<f32> = (0..40 * 3 * lanes).map(|i| (i % 11) as f32 - 5.0).collect();
         for (count, rows) in (1..=row_channels::<f32>()).flat_map(|count| [1, 7, 30].map(|rows| (count, rows))) {
-            let weights: Vec<f32> = (0..rows * count).map(|i| (i % 7) as f32 - 3.0).collect();
-            for windows in (1..=2 * lanes / vector + 1).map(|vectors| vectors * vector) {
+            let weights: Vec<f32> = (0..rows * count + TAIL_SLACK).map(|i| (i % 7) as f32 - 3.0).collect();
+            for windows in 1..=2 * lanes + vector + MAX_TAIL {
                 // Side by side in each row, and panel after panel.
                 for (step, row_step) in [(lanes, 3 * lanes), (rows * lanes, lanes)] {
-                    let panels = Panels { cells: &cells, lanes, step, row_step };
+                    let panels = Panels { cells: &cells, rows, lanes, step, row_step };
+                    if !windows.is_multiple_of(vector) && panels.last(windows, vector).is_none() {
+                        continue;
+                    }
                     let mut sums = vec![f32::NAN; count * (windows + 3)];
                     let mut lines: Vec<&mut [f32]> =
                         sums.chunks_exact_mut(windows + 3).map(|line| &mut line[..windows]).collect();
@@ -170,5 +234,16 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn three_registers_are_taken_together_where_their_number_is_odd() {
+        let last = |step: usize, windows: usize| {
+            Panels::<f32> { cells: &[], rows: 1, lanes: 64, step, row_step: 64 }.last(windows, 16)
+        };
+        assert_eq!((last(64, 49), last(64, 48 + MAX_TAIL + 1), last(64, 33)), (Some(0), None, None));
+        assert_eq!((last(64, 784), last(64, 768), last(64, 16)), (Some(736), None, None));
+        // Not across panels.
+        assert_eq!((last(640, 784), last(640, 64 + 48)), (None, Some(64)));
     }
 }

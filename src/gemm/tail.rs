@@ -185,11 +185,11 @@ mod tests {
     fn tails_are_the_bits_of_panels() {
         let kernel = Kernel::<f32>::best();
         check_all(row_channels::<f32>(), |operands, store, mut to| {
-            let Operands { k, left: cells, left_step: row_step, right, right_step, .. } = operands;
-            let panels = Panels { cells, lanes: row_step, step: row_step, row_step };
+            let Operands { k, left: cells, left_step: row_step, right, .. } = operands;
+            let panels = Panels { cells, rows: k, lanes: row_step, step: row_step, row_step };
             let mut lines: Vec<&mut [f32]> =
                 to.rows_mut().into_iter().filter_map(ndarray::ArrayViewMut1::into_slice).collect();
-            kernel.multiply_panels(panels, &right[..k * right_step], (store, &mut lines), &mut Input::none());
+            kernel.multiply_panels(panels, right, (store, &mut lines), &mut Input::none());
         });
     }
 }

@@ -112,14 +112,15 @@ impl<'a, T: Element> Cells<'a, T> {
         'a: 'p,
     {
         let lanes = Kernel::<T>::best().lanes();
+        let count = rows.len();
         if let Some(cells) = self.in_place(rows, windows.clone()) {
-            return Panels { cells, lanes, step: lanes, row_step: self.slab.channel_len };
+            return Panels { cells, rows: count, lanes, step: lanes, row_step: self.slab.channel_len };
         }
         match self.is_copy {
             true => self.pack::<1>(places, windows, (panels, panel_len)),
             false => self.pack::<4>(places.far(), windows, (panels, panel_len)),
         }
-        Panels { cells: panels, lanes, step: panel_len, row_step: lanes }
+        Panels { cells: panels, rows: count, lanes, step: panel_len, row_step: lanes }
     }
 
     /// Whether windows lie in each channel one after the other.

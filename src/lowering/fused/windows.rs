@@ -56,7 +56,8 @@ impl<T: Element> Task<'_, '_, '_, T> {
 
     /// Tiles of channels × windows go straight to the output of an image, where its windows lie side by side and fill whole
     /// vectors, else through a small buffer. Sums of several images are kept as `[channels, windows]` until all blocks are
-    /// added. Each tile of weights meets all panels while it is in the L1.
+    /// added. Each tile of weights meets all panels while it is in the L1. A few windows that fill no register are computed with
+    /// the last ones, or by channels.
     fn multiply_by_windows(
         &mut self,
         panels: Panels<'_, T>,
@@ -69,15 +70,19 @@ impl<T: Element> Task<'_, '_, '_, T> {
         let k = rows.len();
         let is_last = rows.end == self.geometry.patch_rows();
         let mut weights = self.weights(&rows, tiles);
-        let tail = Some(count % kernel.vector).filter(|&tail| tail <= kernel.most_tail()).unwrap_or(0);
         let [channels, images, windows] = self.dims();
+        let is_straight = images > 1 || self.piece.strides()[2] == 1;
+        let with_last = is_straight && panels.last(count, kernel.vector).is_some();
+        let is_tail = |&tail: &usize| !with_last && tail <= kernel.most_tail();
+        let tail = Some(count % kernel.vector).filter(is_tail).unwrap_or(0);
         let (piece, buffer) = if images == 1 {
             (self.piece.slice_mut(s![.., 0, start..start + count]), sums)
         } else {
-            let step = kernel.padded(images * windows);
+            let (step, width) =
+                (kernel.padded(images * windows), if with_last { count } else { kernel.padded(count - tail) + tail });
             let (sums, buffer) = sums.split_at_mut(channels * step);
             let sums = ArrayViewMut2::from_shape((channels, step), sums).expect("the sums of all channels");
-            (sums.slice_move(s![.., start..start + kernel.padded(count - tail) + tail]), buffer)
+            (sums.slice_move(s![.., start..start + width]), buffer)
         };
         let whole = piece.ncols() - tail;
         let together = if tail > 0 { tail_tiles::<T>() } else { 1 };
@@ -87,9 +92,9 @@ impl<T: Element> Task<'_, '_, '_, T> {
             let operands = Operands { k, left, left_step, right: weights, right_step, right_column: 1 };
             let (vectors, tail) = channels.view_mut().split_at(Axis(1), whole);
             for (_, tile) in blocks(vectors, Axis(0), tiles.most) {
-                let (these, others) = weights.split_at(k * tile.nrows());
+                let others = &weights[k * tile.nrows()..];
+                multiply(panels, weights, (store, tile), buffer, &mut next);
                 weights = others;
-                multiply(panels, these, (store, tile), buffer, &mut next);
             }
             // Last, since it has too little to do while it waits for weights.
             if !tail.is_empty() {
@@ -115,7 +120,7 @@ impl<T: Element> Task<'_, '_, '_, T> {
     }
 }
 
-/// A tile of channels for some windows.
+/// A tile of channels for some windows, with weights that begin with its own.
 fn multiply<T: Element>(
     panels: Panels<'_, T>,
     weights: &[T],
@@ -125,7 +130,11 @@ fn multiply<T: Element>(
 ) {
     let kernel = Kernel::<T>::best();
     let (channels, windows) = to.dim();
-    let straight = if to.strides()[1] == 1 { windows & !(kernel.vector - 1) } else { 0 };
+    let straight = match to.strides()[1] {
+        1 if panels.last(windows, kernel.vector).is_some() => windows,
+        1 => windows & !(kernel.vector - 1),
+        _ => 0,
+    };
     let (whole, rest) = to.split_at(Axis(1), straight);
     if straight > 0 {
         kernel.multiply_panels(panels, weights, (store, &mut lines(whole)[..channels]), next);
