@@ -8,14 +8,12 @@
     reason = "loops of constant length over arrays become registers, iterators do not"
 )]
 
-use std::ops::Range;
-
 use pulp::{Simd, WithSimd};
 
 use super::windows::{Readers, Windows, Zeros};
 use super::{Kernel, Store};
 use crate::element::Element;
-use crate::simd::{arch, ask_for_line};
+use crate::simd::{Column, Output, arch, ask_for_line};
 
 /// Registers of channels in a tile.
 pub(super) const MOST_VECTORS: usize = 2;
@@ -71,16 +69,13 @@ pub(crate) struct Sums<'a, T> {
     pub chain: usize,
 }
 
-/// What is called before each tile of windows, with their numbers.
-pub(crate) type Ahead<'a> = &'a mut dyn FnMut(Range<usize>);
-
 /// [`multiply`] for one type of elements. Kernels hold it, so that it is compiled with this crate and not with each that
 /// uses it.
-pub(super) type Multiply<T> = fn(Windows<'_, T>, (&[T], &[T]), (Store, Sums<'_, T>), Ahead<'_>);
+pub(super) type Multiply<T> = fn(Windows<'_, T>, (&[T], &[T]), (Store, Sums<'_, T>), Output<T>);
 
 impl<T: Element> Kernel<T> {
     /// Multiplies windows by the weights `[kernel cell][channel]` of one or two registers of channels. The weights that are
-    /// read after these are asked for meanwhile.
+    /// read after these are asked for meanwhile, and the lines of the output that these windows' sums will go to.
     ///
     /// # Panics
     /// If a size does not fit, which is a mistake of this crate.
@@ -89,9 +84,9 @@ impl<T: Element> Kernel<T> {
         windows: Windows<'_, T>,
         (weights, next): (&[T], &[T]),
         (store, sums): (Store, Sums<'_, T>),
-        ahead: Ahead<'_>,
+        output: Output<T>,
     ) {
-        (self.in_place)(windows, (weights, next), (store, sums), ahead);
+        (self.in_place)(windows, (weights, next), (store, sums), output);
     }
 }
 
@@ -99,16 +94,16 @@ pub(super) fn multiply<T: Element>(
     windows: Windows<'_, T>,
     (weights, next): (&[T], &[T]),
     (store, sums): (Store, Sums<'_, T>),
-    ahead: Ahead<'_>,
+    output: Output<T>,
 ) {
     let is_narrow = weights.len() == windows.offsets.len() * channel_lanes::<T>()[0];
     match (is_narrow, windows.steps[2]) {
-        (false, 1) => arch().dispatch(Tile::<T, 2, 1> { windows, weights, next, store, sums, ahead }),
-        (false, 2) => arch().dispatch(Tile::<T, 2, 2> { windows, weights, next, store, sums, ahead }),
-        (false, 4) => arch().dispatch(Tile::<T, 2, 4> { windows, weights, next, store, sums, ahead }),
-        (true, 1) => arch().dispatch(Tile::<T, 1, 1> { windows, weights, next, store, sums, ahead }),
-        (true, 2) => arch().dispatch(Tile::<T, 1, 2> { windows, weights, next, store, sums, ahead }),
-        (true, 4) => arch().dispatch(Tile::<T, 1, 4> { windows, weights, next, store, sums, ahead }),
+        (false, 1) => arch().dispatch(Tile::<T, 2, 1> { windows, weights, next, store, sums, output }),
+        (false, 2) => arch().dispatch(Tile::<T, 2, 2> { windows, weights, next, store, sums, output }),
+        (false, 4) => arch().dispatch(Tile::<T, 2, 4> { windows, weights, next, store, sums, output }),
+        (true, 1) => arch().dispatch(Tile::<T, 1, 1> { windows, weights, next, store, sums, output }),
+        (true, 2) => arch().dispatch(Tile::<T, 1, 2> { windows, weights, next, store, sums, output }),
+        (true, 4) => arch().dispatch(Tile::<T, 1, 4> { windows, weights, next, store, sums, output }),
         (_, step) => unreachable!("windows {step} cells apart"),
     }
 }
@@ -116,16 +111,16 @@ pub(super) fn multiply<T: Element>(
 /// Calls [`Tile::add`] for so many rows with the number of windows of each as a constant: one of the first numbers, or, where
 /// there are many registers, of all of them.
 macro_rules! add_rows {
-    ($rows:literal, [$($few:literal)*], [$($many:literal)*], $tile:ident, $simd:ident, $count:expr, $place:expr, ($zeros:expr, $ahead:expr)) => {{
+    ($rows:literal, [$($few:literal)*], [$($many:literal)*], $tile:ident, $simd:ident, $count:expr, $place:expr, ($zeros:expr, $hints:expr)) => {{
         let has_many = has_many_registers::<T, S>();
         match ($count, &$zeros) {
             $(
-                ($few, None) => $tile.add::<S, $rows, $few, false>($simd, $place, (&Zeros::NONE, $ahead)),
-                ($few, Some(zeros)) => $tile.add::<S, $rows, $few, true>($simd, $place, (zeros, $ahead)),
+                ($few, None) => $tile.add::<S, $rows, $few, false>($simd, $place, (&Zeros::NONE, $hints)),
+                ($few, Some(zeros)) => $tile.add::<S, $rows, $few, true>($simd, $place, (zeros, $hints)),
             )*
             $(
-                ($many, None) if has_many => $tile.add::<S, $rows, $many, false>($simd, $place, (&Zeros::NONE, $ahead)),
-                ($many, Some(zeros)) if has_many => $tile.add::<S, $rows, $many, true>($simd, $place, (zeros, $ahead)),
+                ($many, None) if has_many => $tile.add::<S, $rows, $many, false>($simd, $place, (&Zeros::NONE, $hints)),
+                ($many, Some(zeros)) if has_many => $tile.add::<S, $rows, $many, true>($simd, $place, (zeros, $hints)),
             )*
             (count, _) => unreachable!("{count} windows of a tile's row"),
         }
@@ -138,7 +133,7 @@ struct Tile<'a, T, const VECTORS: usize, const STEP: usize> {
     next: &'a [T],
     store: Store,
     sums: Sums<'a, T>,
-    ahead: Ahead<'a>,
+    output: Output<T>,
 }
 
 impl<T: Element, const VECTORS: usize, const STEP: usize> WithSimd for Tile<'_, T, VECTORS, STEP> {
@@ -162,23 +157,23 @@ impl<T: Element, const VECTORS: usize, const STEP: usize> WithSimd for Tile<'_, 
             let mut column = 0;
             for piece in 0..pieces {
                 let count = (width + piece) / pieces;
-                let ahead = (next, share.div_ceil(offsets.len().max(1)));
-                next = next.wrapping_add(share);
                 let start = |row: usize| self.windows.row_start(row).wrapping_add(column * STEP);
                 let all = if together == 2 && row + 1 < lines { 2 * count } else { count };
-                (self.ahead)(window..window + all);
+                let step = share.div_ceil(offsets.len().max(1));
+                let hints = Hints { next, step, output: self.output.column(window + all - 1, self.weights.as_ptr()) };
+                next = next.wrapping_add(share);
                 let columns = column..column + count;
                 if all > count {
                     let zeros =
                         border.and_then(|border| Zeros::of_pair(border, [row, row + 1].map(|row| row % rows), columns));
                     let place = ([start(row), start(row + 1)], window);
-                    add_rows!(2, [1 2 3], [4 5 6 7], self, simd, count, place, (zeros, ahead));
+                    add_rows!(2, [1 2 3], [4 5 6 7], self, simd, count, place, (zeros, hints));
                 } else {
                     // What is left of short rows has too few products a step to decide for each.
                     let long = border.filter(|_| 2 * count > most);
                     let zeros = long.and_then(|border| Zeros::of(border, row % rows, columns));
                     let place = ([start(row)], window);
-                    add_rows!(1, [1 2 3 4 5 6], [7 8 9 10 11 12 13 14], self, simd, count, place, (zeros, ahead));
+                    add_rows!(1, [1 2 3 4 5 6], [7 8 9 10 11 12 13 14], self, simd, count, place, (zeros, hints));
                 }
                 column += count;
                 window += all;
@@ -188,14 +183,13 @@ impl<T: Element, const VECTORS: usize, const STEP: usize> WithSimd for Tile<'_, 
 }
 
 impl<T: Element, const VECTORS: usize, const STEP: usize> Tile<'_, T, VECTORS, STEP> {
-    /// The sums of so many neighbouring windows from each of the `starts` on. With each step one line of what is read next is
-    /// asked for.
+    /// The sums of so many neighbouring windows from each of the `starts` on.
     #[inline(always)]
     fn add<S: Simd, const ROWS: usize, const COUNT: usize, const IS_EDGE: bool>(
         &mut self,
         simd: S,
         (starts, window): ([usize; ROWS], usize),
-        (zeros, (mut next, step)): Around<'_, T>,
+        (zeros, mut hints): (&Zeros, Hints<T>),
     ) {
         let (cells, offsets, lanes) = (self.windows.cells, self.windows.offsets, T::lanes::<S>());
         let (to, to_step) = (&mut self.sums.sums[window * self.sums.step..], self.sums.step);
@@ -213,8 +207,7 @@ impl<T: Element, const VECTORS: usize, const STEP: usize> Tile<'_, T, VECTORS, S
                 for vector in 0..VECTORS {
                     channels[vector] = T::load(simd, &weights[vector * lanes..]);
                 }
-                ask_for_line::<T, false>(next);
-                next = next.wrapping_add(step);
+                hints.give();
                 let (step, sums) = ((lines, channels), &mut sums);
                 match if IS_EDGE { readers.next() } else { None } {
                     None | Some(Readers::All) => add_step::<T, S, ROWS, COUNT, VECTORS, STEP, 0, 0>(simd, step, sums),
@@ -262,8 +255,25 @@ impl<T: Element, const VECTORS: usize, const STEP: usize> Tile<'_, T, VECTORS, S
     }
 }
 
-/// Which taps meet zeros, and what is asked for: where it begins, and elements from one step to the next.
-type Around<'z, T> = (&'z Zeros, (*const T, usize));
+/// What is asked for with each step of a tile of windows: all of it at once would wait for each other, and the tile's loads for
+/// them.
+#[derive(Clone, Copy)]
+struct Hints<T> {
+    /// What is read next, and elements from one step to the next.
+    next: *const T,
+    step: usize,
+    /// The lines of the tile's last window; those of others were asked for with the tiles before.
+    output: Column<T>,
+}
+
+impl<T> Hints<T> {
+    #[inline(always)]
+    fn give(&mut self) {
+        ask_for_line::<T, false>(self.next);
+        self.next = self.next.wrapping_add(self.step);
+        self.output.ask_one();
+    }
+}
 
 /// Adds the products of a step to the sums of all windows of each row but so many of the first and the last.
 #[inline(always)]
@@ -330,9 +340,9 @@ mod tests {
             windows,
             (&weights, &[]),
             (Store::Overwrite, Sums { sums: &mut sums, step: row, chain: 3 }),
-            &mut |_| {},
+            Output::none(),
         );
-        multiply(windows, (&weights, &[]), (Store::Add, Sums { sums: &mut sums, step: row, chain: 3 }), &mut |_| {});
+        multiply(windows, (&weights, &[]), (Store::Add, Sums { sums: &mut sums, step: row, chain: 3 }), Output::none());
         for (window, sums) in sums.chunks_exact(row).enumerate() {
             let [_, rows, width] = counts;
             let start = window / width / rows * steps[0] + window / width % rows * steps[1] + window % width * step;
@@ -363,7 +373,7 @@ mod tests {
             windows,
             (&weights, &[]),
             (Store::Overwrite, Sums { sums: &mut sums, step: lanes, chain: CHAIN }),
-            &mut |_| {},
+            Output::none(),
         );
     }
 }

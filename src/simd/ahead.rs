@@ -8,6 +8,7 @@ use ndarray::ArrayView2;
 use super::ask::{LINE_BYTES, ask_for_line};
 
 /// A matrix that is written tile by tile. It is asked for into the L1.
+#[derive(Clone, Copy)]
 pub(crate) struct Output<T> {
     start: *const T,
     row_step: isize,
@@ -19,6 +20,24 @@ impl<T> Output<T> {
         Self { start: matrix.as_ptr(), row_step: matrix.strides()[0], rows: matrix.nrows() }
     }
 
+    /// Nothing.
+    pub fn none() -> Self {
+        Self { start: std::ptr::null(), row_step: 0, rows: 0 }
+    }
+
+    /// The same from a column on.
+    pub fn from(self, column: usize) -> Self {
+        Self { start: self.start.wrapping_add(column), ..self }
+    }
+
+    /// One column, to be asked for row by row; `near` is asked for in place of none.
+    pub fn column(&self, column: usize, near: *const T) -> Column<T> {
+        match self.rows {
+            0 => Column { next: near, row_step: 0, rows: 1 },
+            rows => Column { next: self.start.wrapping_add(column), row_step: self.row_step, rows },
+        }
+    }
+
     /// Asks for some columns of `count` rows from `first` on, which lie side by side.
     pub fn ask(&self, (first, count): (usize, usize), (column, columns): (usize, usize)) {
         for row in first..self.rows.min(first + count) {
@@ -26,6 +45,26 @@ impl<T> Output<T> {
             let lines = (0..columns).step_by(LINE_BYTES / size_of::<T>());
             lines.for_each(|line| ask_for_line::<T, true>(row.wrapping_add(line)));
         }
+    }
+}
+
+/// A column of a matrix, of which a line is asked for now and then.
+#[derive(Clone, Copy)]
+pub(crate) struct Column<T> {
+    next: *const T,
+    row_step: isize,
+    /// Rows that are left, at least one; the last is asked for again and again.
+    rows: usize,
+}
+
+impl<T> Column<T> {
+    /// Asks for the next row's line. (Without a branch, which a loop of a few cycles would notice.)
+    #[inline(always)]
+    pub fn ask_one(&mut self) {
+        ask_for_line::<T, true>(self.next);
+        self.rows = self.rows.wrapping_sub(1);
+        self.row_step = if self.rows == 0 { 0 } else { self.row_step };
+        self.next = self.next.wrapping_offset(self.row_step);
     }
 }
 

@@ -6,7 +6,7 @@ mod halve;
 mod split;
 mod turn;
 
-pub(crate) use ahead::{Input, Output};
+pub(crate) use ahead::{Column, Input, Output};
 pub(crate) use ask::{LINE_BYTES, ask_for_line};
 pub(crate) use halve::{halve_f32, halve_plain};
 pub(crate) use split::{split_f32, split_f64};

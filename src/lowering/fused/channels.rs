@@ -46,7 +46,7 @@ impl<T: Element> Task<'_, '_, '_, T> {
             weights = others;
             for (image, mut lines) in entries(tile.permuted_axes([1, 0, 2])) {
                 let windows = if images == 1 { windows } else { windows.plane(image) };
-                let output = Output::of(lines.view());
+                let output = if is_last { Output::of(lines.view()) } else { Output::none() };
                 let mut sides = sides(lines.view_mut());
                 for (start, part) in windows.parts(PART_WINDOWS) {
                     let range = start..start + part.count();
@@ -55,11 +55,7 @@ impl<T: Element> Task<'_, '_, '_, T> {
                     let place = if is_only { 0 } else { first * all + place * lanes };
                     let sums = &mut sums[place..place + range.len() * lanes];
                     let tile = Sums { sums: &mut *sums, step: lanes, chain: CHAIN };
-                    kernel.multiply_windows(part, (these, next), (store, tile), &mut |windows| {
-                        if is_last {
-                            output.ask((0, lanes), (start + windows.start, windows.len()));
-                        }
-                    });
+                    kernel.multiply_windows(part, (these, next), (store, tile), output.from(start));
                     for (number, side) in sides.iter_mut().flatten().enumerate().filter(|_| is_last) {
                         side.store((&sums[number * SIDE..], lanes), range.clone(), Store::Overwrite);
                     }

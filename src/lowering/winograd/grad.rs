@@ -24,7 +24,7 @@ use crate::lowering::pieces::{blocks, kernel_blocks};
 use crate::lowering::scratch::aligned_parts;
 use crate::lowering::turned::turn_back;
 use crate::parallel;
-use crate::simd::SIDE;
+use crate::simd::{Output, SIDE};
 
 /// `weight_grad [OC, C/g · taps] = grad_output · Cols(input)ᵀ`, summed over images and tiles in order.
 pub(crate) fn weight_grad<T: Element>(
@@ -219,7 +219,7 @@ impl Task<'_> {
                 let grads = &parts.grads[value * grads_step + first * layout.tiles..][..tiles * lanes];
                 let sums = &mut parts.sums[value * sums_step + first * ins..][..ins * lanes];
                 let sums = Sums { sums, step: lanes, chain: DEPTH };
-                kernel.multiply_windows(windows, (grads, &[]), (store, sums), &mut |_| {});
+                kernel.multiply_windows(windows, (grads, &[]), (store, sums), Output::none());
             }
         }
     }
