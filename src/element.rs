@@ -36,6 +36,12 @@ mod sealed {
 
         fn minus<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
 
+        /// Each lane, or the bound if that is larger; not-a-number stays so.
+        fn at_least<S: Simd>(simd: S, vector: Self::Vector<S>, bound: Self::Vector<S>) -> Self::Vector<S>;
+
+        /// The same if the bound is smaller.
+        fn at_most<S: Simd>(simd: S, vector: Self::Vector<S>, bound: Self::Vector<S>) -> Self::Vector<S>;
+
         /// The lanes from `start` on, to before `end`.
         fn between<S: Simd>(simd: S, start: usize, end: usize) -> Self::Mask<S>;
 
@@ -60,7 +66,7 @@ mod sealed {
     }
 
     macro_rules! sealed {
-        ($element:ident, $vector:ident, $mask:ident, $unit:ident, $lanes:ident, $splat:ident, $load:ident, $put:ident, $store:ident, $fused:ident, $plus:ident, $minus:ident, $between:ident, $select:ident, $split:ident, $halve:ident, $turn:ident) => {
+        ($element:ident, $vector:ident, $mask:ident, $unit:ident, $lanes:ident, $splat:ident, $load:ident, $put:ident, $store:ident, $fused:ident, $plus:ident, $minus:ident, $less:ident, $between:ident, $select:ident, $split:ident, $halve:ident, $turn:ident) => {
             impl Sealed for $element {
                 type Vector<S: Simd> = S::$vector;
                 type Mask<S: Simd> = S::$mask;
@@ -106,6 +112,16 @@ mod sealed {
                 }
 
                 #[inline(always)]
+                fn at_least<S: Simd>(simd: S, vector: S::$vector, bound: S::$vector) -> S::$vector {
+                    simd.$select(simd.$less(vector, bound), bound, vector)
+                }
+
+                #[inline(always)]
+                fn at_most<S: Simd>(simd: S, vector: S::$vector, bound: S::$vector) -> S::$vector {
+                    simd.$select(simd.$less(bound, vector), bound, vector)
+                }
+
+                #[inline(always)]
                 fn between<S: Simd>(simd: S, start: usize, end: usize) -> S::$mask {
                     let place = |lane: usize| lane.min(S::$lanes) as $unit;
                     simd.$between(place(start), place(end)).mask()
@@ -145,6 +161,7 @@ mod sealed {
         mul_add_e_f32s,
         add_f32s,
         sub_f32s,
+        less_than_f32s,
         mask_between_m32s,
         select_f32s,
         split_f32,
@@ -164,6 +181,7 @@ mod sealed {
         mul_add_e_f64s,
         add_f64s,
         sub_f64s,
+        less_than_f64s,
         mask_between_m64s,
         select_f64s,
         split_f64,

@@ -13,7 +13,7 @@ use pulp::{Simd, WithSimd};
 
 use super::in_place::has_many_registers;
 use super::in_rows::by_count;
-use super::store::put_sums;
+use super::store::{Finish, put_tile};
 use super::tail::{MAX_TAIL, TAIL_SLACK};
 use super::{Kernel, Store};
 use crate::element::Element;
@@ -54,7 +54,7 @@ impl<'a, T> Panels<'a, T> {
 }
 
 /// [`multiply`] for one type of elements, compiled with this crate.
-pub(super) type MultiplyPanels<T> = fn(Panels<'_, T>, &[T], (Store, &mut [&mut [T]]), &mut Input<T>);
+pub(super) type MultiplyPanels<T> = fn(Panels<'_, T>, &[T], (Store, Finish<'_, T>, &mut [&mut [T]]), &mut Input<T>);
 
 impl<T: Element> Kernel<T> {
     /// Writes the sums of windows, which fill whole registers or have a [`last`](Panels::last) place, to the lines of some
@@ -66,26 +66,27 @@ impl<T: Element> Kernel<T> {
         &self,
         panels: Panels<'_, T>,
         weights: &[T],
-        (store, lines): (Store, &mut [&mut [T]]),
+        (store, finish, lines): (Store, Finish<'_, T>, &mut [&mut [T]]),
         next: &mut Input<T>,
     ) {
-        (self.in_panels)(panels, weights, (store, lines), next);
+        (self.in_panels)(panels, weights, (store, finish, lines), next);
     }
 }
 
 pub(super) fn multiply<T: Element>(
     panels: Panels<'_, T>,
     weights: &[T],
-    (store, lines): (Store, &mut [&mut [T]]),
+    (store, finish, lines): (Store, Finish<'_, T>, &mut [&mut [T]]),
     next: &mut Input<T>,
 ) {
-    arch().dispatch(Tile { panels, weights, store, lines, next });
+    arch().dispatch(Tile { panels, weights, store, finish, lines, next });
 }
 
 struct Tile<'a, 'l, T> {
     panels: Panels<'a, T>,
     weights: &'a [T],
     store: Store,
+    finish: Finish<'a, T>,
     lines: &'a mut [&'l mut [T]],
     next: &'a mut Input<T>,
 }
@@ -152,6 +153,15 @@ impl<T: Element> Tile<'_, '_, T> {
         let mut sums = [[T::splat(simd, T::zero()); VECTORS]; COUNT];
         let mut tail = [[T::splat(simd, T::zero()); TAIL]; COUNT];
         let parts = COUNT.div_ceil(lanes);
+        if let Some(start) = self.finish.from(channel).start {
+            let starts = &start[..COUNT];
+            for i in 0..COUNT {
+                sums[i] = [T::splat(simd, starts[i]); VECTORS];
+            }
+            for part in (0..parts).filter(|_| TAIL > 0) {
+                tail[part] = [T::load(simd, &start[part * lanes..]); TAIL];
+            }
+        }
         for (row, weights) in self.weights[..rows * all_channels].chunks_exact(all_channels).enumerate() {
             let cells = &cells[place..][..VECTORS * lanes + TAIL];
             let weights = &weights[channel..][..COUNT];
@@ -182,15 +192,15 @@ impl<T: Element> Tile<'_, '_, T> {
                 }
             }
         }
-        for i in 0..COUNT {
-            put_sums(simd, sums[i], (&mut self.lines[channel + i][window..], self.store));
-        }
+        put_tile(simd, sums, (self.lines, channel, window), (self.store, self.finish.bounds));
         for (part, i) in (0..parts).flat_map(|part| (0..TAIL).map(move |i| (part, i))) {
             let mut sums = [T::zero(); TAIL_SLACK];
             T::store(simd, tail[part][i], &mut sums[..lanes]);
-            let lines = &mut self.lines[channel..channel + COUNT][part * lanes..];
-            for (line, &sum) in lines.iter_mut().zip(&sums[..lanes]) {
-                self.store.put(&mut line[window + VECTORS * lanes + i], sum);
+            let channels = channel + part * lanes..channel + COUNT;
+            for (channel, &sum) in channels.zip(&sums[..lanes]) {
+                let to = &mut self.lines[channel][window + VECTORS * lanes + i];
+                self.store.put(to, sum);
+                *to = self.finish.bound(*to);
             }
         }
     }
@@ -208,6 +218,7 @@ mod tests {
         let cells: Vec<f32> = (0..40 * 3 * lanes).map(|i| (i % 11) as f32 - 5.0).collect();
         for (count, rows) in (1..=row_channels::<f32>()).flat_map(|count| [1, 7, 30].map(|rows| (count, rows))) {
             let weights: Vec<f32> = (0..rows * count + TAIL_SLACK).map(|i| (i % 7) as f32 - 3.0).collect();
+            let bias: Vec<f32> = (0..count + TAIL_SLACK).map(|channel| channel as f32 - 2.0).collect();
             for windows in 1..=2 * lanes + vector + MAX_TAIL {
                 // Side by side in each row, and panel after panel.
                 for (step, row_step) in [(lanes, 3 * lanes), (rows * lanes, lanes)] {
@@ -218,15 +229,20 @@ mod tests {
                     let mut sums = vec![f32::NAN; count * (windows + 3)];
                     let mut lines: Vec<&mut [f32]> =
                         sums.chunks_exact_mut(windows + 3).map(|line| &mut line[..windows]).collect();
-                    for store in [Store::Overwrite, Store::Add] {
-                        kernel.multiply_panels(panels, &weights, (store, &mut lines), &mut Input::none());
+                    let bounds = (windows % 3 == 0).then_some([-60.0, 70.0]);
+                    for (store, start, bounds) in
+                        [(Store::Overwrite, Some(&bias[..]), None), (Store::Add, None, bounds)]
+                    {
+                        let finish = Finish { start, bounds };
+                        kernel.multiply_panels(panels, &weights, (store, finish, &mut lines), &mut Input::none());
                     }
                     for (channel, line) in sums.chunks_exact(windows + 3).enumerate() {
                         for (window, &sum) in line[..windows].iter().enumerate() {
                             let start = window / lanes * step + window % lanes;
                             let products =
                                 (0..rows).map(|k| cells[start + k * row_step] * weights[k * count + channel]);
-                            let expected = 2.0 * products.sum::<f32>();
+                            let expected = 2.0 * products.sum::<f32>() + bias[channel];
+                            let expected = bounds.map_or(expected, |[min, max]| expected.clamp(min, max));
                             assert_eq!(sum, expected, "window {window} of {windows}, channel {channel} of {count}");
                         }
                         assert!(line[windows..].iter().all(|sum| sum.is_nan()));

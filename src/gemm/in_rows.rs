@@ -12,7 +12,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::in_place::{CHAIN, FEW, MANY, chain_length, has_many_registers};
-use super::store::put_sums;
+use super::store::{Finish, put_tile};
 use super::{Kernel, Store, Windows};
 use crate::element::Element;
 use crate::simd::{arch, ask_for_line};
@@ -21,7 +21,7 @@ use crate::simd::{arch, ask_for_line};
 const AHEAD_BYTES: usize = 512;
 
 /// [`multiply`] for one type of elements, compiled with this crate.
-pub(super) type MultiplyRows<T> = fn(Windows<'_, T>, &[T], &mut [&mut [T]]);
+pub(super) type MultiplyRows<T> = fn(Windows<'_, T>, &[T], Finish<'_, T>, &mut [&mut [T]]);
 
 impl<T: Element> Kernel<T> {
     /// Writes the sums of windows, which read neighbouring cells and of which a row fills a register, to the lines of some
@@ -29,8 +29,8 @@ impl<T: Element> Kernel<T> {
     ///
     /// # Panics
     /// If a size does not fit, which is a mistake of this crate.
-    pub fn multiply_rows(&self, windows: Windows<'_, T>, weights: &[T], lines: &mut [&mut [T]]) {
-        (self.in_rows)(windows, weights, lines);
+    pub fn multiply_rows(&self, windows: Windows<'_, T>, weights: &[T], finish: Finish<'_, T>, lines: &mut [&mut [T]]) {
+        (self.in_rows)(windows, weights, finish, lines);
     }
 }
 
@@ -69,14 +69,20 @@ impl<T: Element> WithSimd for Channels<T> {
     }
 }
 
-pub(super) fn multiply<T: Element>(windows: Windows<'_, T>, weights: &[T], lines: &mut [&mut [T]]) {
+pub(super) fn multiply<T: Element>(
+    windows: Windows<'_, T>,
+    weights: &[T],
+    finish: Finish<'_, T>,
+    lines: &mut [&mut [T]],
+) {
     assert_eq!(windows.steps[2], 1, "neighbouring cells");
-    arch().dispatch(Tile { windows, weights, lines });
+    arch().dispatch(Tile { windows, weights, finish, lines });
 }
 
 struct Tile<'a, 'l, T> {
     windows: Windows<'a, T>,
     weights: &'a [T],
+    finish: Finish<'a, T>,
     lines: &'a mut [&'l mut [T]],
 }
 
@@ -124,10 +130,17 @@ impl<T: Element> Tile<'_, '_, T> {
                 ask_for_line::<T, true>(self.lines[i].as_ptr().wrapping_add(window + ahead + vector * lanes));
             }
         }
+        let Finish { start: terms, bounds } = self.finish;
+        let terms = terms.map(|terms| &terms[..COUNT]);
         let length = chain_length(self.windows.offsets.len(), CHAIN);
         let parts = self.weights.chunks(length * COUNT).zip(self.windows.offsets.chunks(length));
         for (part, (weights, offsets)) in parts.enumerate() {
             let mut sums = [[T::splat(simd, T::zero()); VECTORS]; COUNT];
+            if let Some(terms) = terms.filter(|_| part == 0) {
+                for i in 0..COUNT {
+                    sums[i] = [T::splat(simd, terms[i]); VECTORS];
+                }
+            }
             for (weights, &offset) in weights.chunks_exact(COUNT).zip(offsets) {
                 let cells = &cells[offset.wrapping_add(start)..][..VECTORS * lanes];
                 let mut windows = [T::splat(simd, T::zero()); VECTORS];
@@ -141,9 +154,8 @@ impl<T: Element> Tile<'_, '_, T> {
                     }
                 }
             }
-            for i in 0..COUNT {
-                put_sums(simd, sums[i], (&mut self.lines[i][window..], Store::after(part)));
-            }
+            let is_last = (part + 1) * length >= self.windows.offsets.len();
+            put_tile(simd, sums, (self.lines, 0, window), (Store::after(part), bounds.filter(|_| is_last)));
         }
     }
 }
@@ -160,19 +172,23 @@ mod tests {
         let offsets = [103, 100, 2500, 111, 104].repeat(CHAIN / 4);
         for count in 1..=row_channels::<f32>() {
             let weights: Vec<f32> = (0..offsets.len() * count).map(|i| (i % 7) as f32 - 3.0).collect();
-            for width in (lanes..=5 * lanes).step_by(3) {
+            for width in (lanes..=5 * lanes).step_by(2) {
                 let (counts, steps) = ([2, 3, width], [900, 170, 1]);
                 let start = 10_usize.wrapping_sub(97);
                 let windows = Windows { cells: &cells, offsets: &offsets, start, counts, steps, border: None };
                 let mut sums = vec![f32::NAN; count * (6 * width + 3)];
                 let mut lines: Vec<&mut [f32]> = sums.chunks_exact_mut(6 * width + 3).collect();
-                multiply(windows, &weights, &mut lines);
+                let bias: Vec<f32> = (0..count).map(|channel| channel as f32 - 2.0).collect();
+                let bounds = (width % 4 == 0).then_some([-50.0, 60.0]);
+                let finish = Finish { start: Some(&bias), bounds };
+                multiply(windows, &weights, finish, &mut lines);
                 for (channel, line) in lines.iter().enumerate() {
                     for (window, &sum) in line[..6 * width].iter().enumerate() {
                         let start = window / width / 3 * 900 + window / width % 3 * 170 + window % width;
                         let terms = offsets.iter().enumerate();
                         let expected: f32 =
                             terms.map(|(k, o)| cells[o + start - 87] * weights[k * count + channel]).sum();
+                        let expected = finish.bound(expected + bias[channel]);
                         assert_eq!(sum, expected, "width {width}, window {window}, channel {channel} of {count}");
                     }
                     assert!(line[6 * width..].iter().all(|sum| sum.is_nan()));

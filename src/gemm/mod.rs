@@ -24,6 +24,6 @@ pub(crate) use in_rows::row_channels;
 pub(crate) use in_turned::Turned;
 pub use kernels::isa;
 pub(crate) use kernels::{Kernel, Operands};
-pub(crate) use store::Store;
-pub(crate) use tail::{TAIL_SLACK, multiply_tail, tail_tiles};
+pub(crate) use store::{Finish, Store};
+pub(crate) use tail::{TAIL_SLACK, TAIL_STARTS, multiply_tail, tail_tiles};
 pub(crate) use windows::{Border, MOST_TAPS, Windows};

@@ -9,7 +9,7 @@ use ndarray::{ArrayViewMut2, Axis};
 use pulp::{Simd, WithSimd};
 
 use super::in_place::has_many_registers;
-use super::{Operands, Store};
+use super::{Finish, Operands, Store};
 use crate::element::Element;
 use crate::simd::arch;
 
@@ -24,6 +24,9 @@ const MAX_TILES: usize = 4;
 
 /// Elements of the right operand that may be read from each step's start on, those beyond its columns for nothing.
 pub(crate) const TAIL_SLACK: usize = MAX_COLUMNS;
+
+/// Starts of all columns of the most tiles, with those that are read for nothing.
+pub(crate) const TAIL_STARTS: usize = MAX_TILES * MAX_COLUMNS + TAIL_SLACK;
 
 /// Tiles that are taken at a time, two or more: each addition to a sum waits for the last one, so that there should be several.
 pub(crate) fn tail_tiles<T: Element>() -> usize {
@@ -56,21 +59,26 @@ fn tiles<T: Element, S: Simd>() -> usize {
 /// Computes a few lanes of some tiles, at most [`tail_tiles`], or adds to them: each has as many columns of
 /// `c [columns, lanes]` as `operands` has in a step, the last one perhaps fewer, and its right operand follows the one before.
 ///
-/// Each sum is taken in the order in which the microkernel takes it, so that it does not matter which of them
+/// Sums begin with the `start` of their column and end within the bounds. Each is taken in the order in which the microkernel takes it, so that it does not matter which of them
 /// computes a lane.
 ///
 /// # Panics
 /// If a size does not fit, which is a mistake of this crate.
-pub(crate) fn multiply_tail<T: Element>(operands: Operands<'_, T>, store: Store, mut c: ArrayViewMut2<'_, T>) {
+pub(crate) fn multiply_tail<T: Element>(
+    operands: Operands<'_, T>,
+    (store, finish): (Store, Finish<'_, T>),
+    mut c: ArrayViewMut2<'_, T>,
+) {
     let (rows, lanes) = c.dim();
     let columns = operands.right_step;
     assert!(columns <= MAX_COLUMNS && rows <= columns * tail_tiles::<T>() && lanes <= MAX_TAIL, "a tail");
     let mut sums = [[[T::zero(); MAX_COLUMNS]; MAX_TILES]; MAX_TAIL];
-    arch().dispatch(Tail { operands, rows, lanes, sums: &mut sums });
+    arch().dispatch(Tail { operands, start: finish.start, rows, lanes, sums: &mut sums });
     for (number, mut tile) in c.axis_chunks_iter_mut(Axis(0), columns).enumerate() {
         for (column, mut cells) in tile.outer_iter_mut().enumerate() {
             for (lane, to) in cells.iter_mut().enumerate() {
                 store.put(to, sums[lane][number][column]);
+                *to = finish.bound(*to);
             }
         }
     }
@@ -78,6 +86,8 @@ pub(crate) fn multiply_tail<T: Element>(operands: Operands<'_, T>, store: Store,
 
 struct Tail<'a, T> {
     operands: Operands<'a, T>,
+    /// Of all columns, with those that are loaded for nothing.
+    start: Option<&'a [T]>,
     /// Columns of all tiles.
     rows: usize,
     lanes: usize,
@@ -110,6 +120,16 @@ impl<T: Element> Tail<'_, T> {
             false => (&right[last * k * right_step..], self.rows - last * right_step),
         });
         let mut sums = [[[T::splat(simd, T::zero()); MAX_COLUMNS]; MAX_TILES]; LANES];
+        if let Some(start) = self.start {
+            for tile in 0..tiles {
+                for i in 0..width / vector {
+                    let start = T::load(simd, &start[tile.min(last) * right_step + i * vector..]);
+                    for lane in 0..LANES {
+                        sums[lane][tile][i] = start;
+                    }
+                }
+            }
+        }
         for step in 0..k {
             let cells = &left[step * left_step..][..LANES];
             for tile in 0..tiles {
@@ -161,7 +181,7 @@ mod tests {
                     let (right, right_step) = (&right[k * tile * columns..], to.nrows());
                     product(Operands { right, right_step, ..operands }, store, to);
                 }
-                multiply_tail(operands, store, found.view_mut());
+                multiply_tail(operands, (store, Finish::NONE), found.view_mut());
                 assert_eq!(found, expected.slice(s![.., ..lanes]), "{lanes} lanes, {whole} × {columns} + {others}");
             }
         }
@@ -189,7 +209,7 @@ mod tests {
             let panels = Panels { cells, rows: k, lanes: row_step, step: row_step, row_step };
             let mut lines: Vec<&mut [f32]> =
                 to.rows_mut().into_iter().filter_map(ndarray::ArrayViewMut1::into_slice).collect();
-            kernel.multiply_panels(panels, right, (store, &mut lines), &mut Input::none());
+            kernel.multiply_panels(panels, right, (store, Finish::NONE, &mut lines), &mut Input::none());
         });
     }
 }

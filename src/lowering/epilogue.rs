@@ -1,5 +1,7 @@
 //! What happens to a finished sum before it is left alone: bias, then activation.
 
+use std::ops::Range;
+
 use ndarray::{ArrayView1, ArrayViewMut, Axis, Dimension, RemoveAxis};
 use pulp::{Simd, WithSimd};
 
@@ -56,27 +58,38 @@ pub(crate) struct Epilogue<'a, T> {
 impl<T: Element> Epilogue<'_, T> {
     pub const NONE: Self = Self { bias: None, activation: Activation::None };
 
+    /// The biases of some channels, as the first terms of their sums.
+    pub fn starts<const N: usize>(&self, channels: Range<usize>) -> Option<[T; N]> {
+        let bias = self.bias?;
+        let of = |channel: usize| if channels.contains(&channel) { bias[channel] } else { T::zero() };
+        Some(std::array::from_fn(|offset| of(channels.start + offset)))
+    }
+
+    /// What values are kept between, after the bias.
+    pub fn bounds(&self) -> Option<[T; 2]> {
+        self.activation.bounds().map(|bounds| bounds.map(T::from_f64))
+    }
+
     /// Finishes a piece of the output whose axis 0 is the channels from `first_channel` on.
     pub fn apply<D: Dimension + RemoveAxis>(&self, first_channel: usize, piece: ArrayViewMut<'_, T, D>) {
         if self.bias.is_some() || self.activation != Activation::None {
-            arch().dispatch(Finish { epilogue: *self, first_channel, piece });
+            arch().dispatch(Finishing { epilogue: *self, first_channel, piece });
         }
     }
 }
 
-struct Finish<'a, 'o, T, D> {
+struct Finishing<'a, 'o, T, D> {
     epilogue: Epilogue<'a, T>,
     first_channel: usize,
     piece: ArrayViewMut<'o, T, D>,
 }
 
-impl<T: Element, D: Dimension + RemoveAxis> WithSimd for Finish<'_, '_, T, D> {
+impl<T: Element, D: Dimension + RemoveAxis> WithSimd for Finishing<'_, '_, T, D> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, _: S) {
-        let Epilogue { bias, activation } = self.epilogue;
-        let bounds = activation.bounds().map(|bounds| bounds.map(T::from_f64));
+        let (bias, bounds) = (self.epilogue.bias, self.epilogue.bounds());
         for (offset, mut channel) in self.piece.axis_iter_mut(Axis(0)).enumerate() {
             let bias = bias.map_or(T::zero(), |bias| bias[self.first_channel + offset]);
             for mut row in channel.rows_mut() {

@@ -132,15 +132,13 @@ impl<'a, T: Element> Task<'a, '_, '_, T> {
                 }
             }
         }
-        match layout.lanes {
-            _ if depth == 0 => self.piece.fill(T::zero()),
-            // Finished part by part.
-            Lanes::Channels | Lanes::Rows => return,
-            Lanes::Windows if self.dims()[1] > 1 => self.store_rows(sums),
-            // Finished tile by tile.
-            Lanes::Windows => return,
+        // Sums are finished tile by tile, or part by part.
+        if depth == 0 {
+            self.piece.fill(T::zero());
+            self.epilogue.apply(self.channel, self.piece.view_mut());
+        } else if layout.lanes == Lanes::Windows && self.dims()[1] > 1 {
+            self.store_rows(sums);
         }
-        self.epilogue.apply(self.channel, self.piece.view_mut());
     }
 
     /// The packed weights of a block of rows from this task's first channel on, with the padded channels

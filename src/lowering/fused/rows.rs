@@ -6,7 +6,7 @@ use super::Task;
 use super::weights::Tiles;
 use super::windows::{MOST_CHANNELS, lines};
 use crate::element::Element;
-use crate::gemm::{Kernel, Windows};
+use crate::gemm::{Finish, Kernel, Windows};
 use crate::lowering::lanes::Lanes;
 use crate::lowering::pieces::{blocks, entries};
 
@@ -20,22 +20,30 @@ impl<T: Element> Task<'_, '_, '_, T> {
         for (first, tile) in blocks(self.piece.view_mut(), Axis(0), tiles.most) {
             let (these, others) = weights.split_at(depth * tile.len_of(Axis(0)));
             weights = others;
-            for (image, mut lines) in entries(tile.permuted_axes([1, 0, 2])) {
+            for (image, lines) in entries(tile.permuted_axes([1, 0, 2])) {
                 let windows = if images == 1 { windows } else { windows.plane(image) };
-                multiply(windows, these, lines.view_mut(), buffer);
-                self.epilogue.apply(self.channel + first, lines);
+                let channels = self.channel + first..self.channel + first + lines.nrows();
+                let starts = self.epilogue.starts::<MOST_CHANNELS>(channels);
+                let start = starts.as_ref().map(|starts| &starts[..]);
+                let finish = Finish { start, bounds: self.epilogue.bounds() };
+                multiply(windows, (these, finish), lines, buffer);
             }
         }
     }
 }
 
 /// A tile of channels: straight to its lines, if the cells of each lie side by side, else row by row through a buffer.
-fn multiply<T: Element>(windows: Windows<'_, T>, weights: &[T], mut to: ArrayViewMut2<'_, T>, buffer: &mut [T]) {
+fn multiply<T: Element>(
+    windows: Windows<'_, T>,
+    (weights, finish): (&[T], Finish<'_, T>),
+    mut to: ArrayViewMut2<'_, T>,
+    buffer: &mut [T],
+) {
     let kernel = Kernel::<T>::best();
     let channels = to.nrows();
     if to.strides()[1] == 1 {
         let mut lines = lines(to);
-        return kernel.multiply_rows(windows, weights, &mut lines[..channels]);
+        return kernel.multiply_rows(windows, weights, finish, &mut lines[..channels]);
     }
     let [planes, rows, width] = windows.counts;
     let rows = (0..planes).flat_map(|plane| {
@@ -44,7 +52,7 @@ fn multiply<T: Element>(windows: Windows<'_, T>, weights: &[T], mut to: ArrayVie
     for (start, row) in rows {
         let mut rest = buffer.chunks_exact_mut(width);
         let mut lines: [&mut [T]; MOST_CHANNELS] = std::array::from_fn(|_| rest.next().unwrap_or_default());
-        kernel.multiply_rows(row, weights, &mut lines[..channels]);
+        kernel.multiply_rows(row, weights, finish, &mut lines[..channels]);
         for (mut to, line) in to.rows_mut().into_iter().zip(&lines) {
             to.iter_mut().skip(start).zip(line.iter()).for_each(|(to, &sum)| *to = sum);
         }

@@ -7,7 +7,8 @@ use ndarray::{ArrayView2, ArrayViewMut1, ArrayViewMut2, Axis, s};
 use super::Task;
 use super::weights::Tiles;
 use crate::element::Element;
-use crate::gemm::{Kernel, Operands, Panels, Store, multiply_tail, tail_tiles};
+use crate::gemm::{Finish, Kernel, Operands, Panels, Store, TAIL_STARTS, multiply_tail, tail_tiles};
+use crate::lowering::Epilogue;
 use crate::lowering::cells::Cells;
 use crate::lowering::lanes::Lanes;
 use crate::lowering::pieces::blocks;
@@ -68,9 +69,11 @@ impl<T: Element> Task<'_, '_, '_, T> {
         let kernel = Kernel::<T>::best();
         let tiles = Tiles::of::<T>(Lanes::Windows);
         let k = rows.len();
-        let is_last = rows.end == self.geometry.patch_rows();
-        let mut weights = self.weights(&rows, tiles);
         let [channels, images, windows] = self.dims();
+        let is_last = rows.end == self.geometry.patch_rows();
+        let begin = if store == Store::Overwrite { self.epilogue } else { Epilogue::NONE };
+        let bounds = self.epilogue.bounds().filter(|_| is_last);
+        let mut weights = self.weights(&rows, tiles);
         let is_straight = images > 1 || self.piece.strides()[2] == 1;
         let with_last = is_straight && panels.last(count, kernel.vector).is_some();
         let is_tail = |&tail: &usize| !with_last && tail <= kernel.most_tail();
@@ -86,22 +89,21 @@ impl<T: Element> Task<'_, '_, '_, T> {
         };
         let whole = piece.ncols() - tail;
         let together = if tail > 0 { tail_tiles::<T>() } else { 1 };
-        for (first, mut channels) in blocks(piece, Axis(0), together * tiles.most) {
+        for (first, channels) in blocks(piece, Axis(0), together * tiles.most) {
             let right_step = tiles.most.min(channels.nrows());
             let (left, left_step) = (panels.from(whole), panels.row_step);
             let operands = Operands { k, left, left_step, right: weights, right_step, right_column: 1 };
-            let (vectors, tail) = channels.view_mut().split_at(Axis(1), whole);
-            for (_, tile) in blocks(vectors, Axis(0), tiles.most) {
+            let (vectors, tail) = channels.split_at(Axis(1), whole);
+            let starts = begin.starts::<TAIL_STARTS>(self.channel + first..self.channel + first + vectors.nrows());
+            let finish = Finish { start: starts.as_ref().map(|starts| &starts[..]), bounds };
+            for (offset, tile) in blocks(vectors, Axis(0), tiles.most) {
                 let others = &weights[k * tile.nrows()..];
-                multiply(panels, weights, (store, tile), buffer, &mut next);
+                multiply(panels, weights, (store, finish.from(offset), tile), buffer, &mut next);
                 weights = others;
             }
             // Last, since it has too little to do while it waits for weights.
             if !tail.is_empty() {
-                multiply_tail(operands, store, tail);
-            }
-            if is_last && images == 1 {
-                self.epilogue.apply(self.channel + first, channels);
+                multiply_tail(operands, (store, finish), tail);
             }
         }
     }
@@ -124,7 +126,7 @@ impl<T: Element> Task<'_, '_, '_, T> {
 fn multiply<T: Element>(
     panels: Panels<'_, T>,
     weights: &[T],
-    (store, to): (Store, ArrayViewMut2<'_, T>),
+    (store, finish, to): (Store, Finish<'_, T>, ArrayViewMut2<'_, T>),
     buffer: &mut [T],
     next: &mut Input<T>,
 ) {
@@ -137,17 +139,21 @@ fn multiply<T: Element>(
     };
     let (whole, rest) = to.split_at(Axis(1), straight);
     if straight > 0 {
-        kernel.multiply_panels(panels, weights, (store, &mut lines(whole)[..channels]), next);
+        kernel.multiply_panels(panels, weights, (store, finish, &mut lines(whole)[..channels]), next);
     }
-    for (start, tile) in blocks(rest, Axis(1), panels.lanes) {
+    let starting = Finish { bounds: None, ..finish };
+    for (start, mut tile) in blocks(rest, Axis(1), panels.lanes) {
         let padded = kernel.padded(tile.ncols());
         let sums = &mut buffer[..channels * padded];
         let mut rest = sums.chunks_exact_mut(padded);
         let mut lines: [&mut [T]; MOST_CHANNELS] = std::array::from_fn(|_| rest.next().unwrap_or_default());
         let panels = Panels { cells: panels.from(straight + start), ..panels };
-        kernel.multiply_panels(panels, weights, (Store::Overwrite, &mut lines[..channels]), next);
+        kernel.multiply_panels(panels, weights, (Store::Overwrite, starting, &mut lines[..channels]), next);
         let sums = ArrayView2::from_shape((channels, padded), sums).expect("the sums of a tile");
-        store_tile(sums, store, tile);
+        store_tile(sums, store, tile.view_mut());
+        if finish.bounds.is_some() {
+            tile.map_inplace(|to| *to = finish.bound(*to));
+        }
     }
 }
 

@@ -41,7 +41,7 @@ use super::scratch::aligned;
 use super::slab::Region;
 use super::tile::{multiply_tile, store_tile};
 use crate::element::Element;
-use crate::gemm::{Kernel, Operands, Store, multiply_tail};
+use crate::gemm::{Finish, Kernel, Operands, Store, multiply_tail};
 use crate::geometry::ConvGeometry;
 use crate::parallel;
 
@@ -232,7 +232,7 @@ fn multiply_rest<T: Element>(
     let (mut vectors, mut rest) = c.split_at(Axis(1), whole);
     for (both, left, store) in [([Part::A11, Part::A21], upper, store), ([Part::A12, Part::A22], lower, Store::Add)] {
         if !rest.is_empty() {
-            multiply_tail(operands(both[0], &left[whole..]), store, rest.view_mut());
+            multiply_tail(operands(both[0], &left[whole..]), (store, Finish::NONE), rest.view_mut());
         }
         for (part, (_, tile)) in both.into_iter().zip(blocks(vectors.view_mut(), Axis(0), columns)) {
             multiply_tile(operands(part, left), store, (tile, is_contiguous), buffer);
