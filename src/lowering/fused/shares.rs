@@ -4,7 +4,7 @@ use super::choose_lanes::{pack_cost, vectors_of_time};
 use crate::geometry::ConvGeometry;
 use crate::lowering::lanes::{Lanes, Vector};
 use crate::lowering::pieces::even_blocks;
-use crate::lowering::shares::{block_lengths, time_of_all};
+use crate::lowering::shares::{MANY_TASKS, block_lengths, time_of_all};
 
 /// What a task costs, in multiply-adds of vectors. For each weight, which comes from the L3 …
 const WEIGHT: f64 = 0.5;
@@ -35,25 +35,32 @@ impl Shares<'_> {
     pub fn best(&self, unit: usize, most_rows: impl Fn(usize) -> usize) -> [usize; 2] {
         let height = self.geometry.axes[1].output.max(1);
         let channels = self.geometry.group_out_channels().max(1);
-        let most = PARTS_A_THREAD.saturating_mul(self.threads);
+        let (most, most_tasks) = (PARTS_A_THREAD * self.threads, MANY_TASKS * self.threads);
         let cuts = block_lengths(channels.div_ceil(unit), most).flat_map(|units| {
             let length = units.saturating_mul(unit).min(channels);
-            let rows = most_rows(length).max(1);
-            let least = height.div_ceil(rows);
-            block_lengths(height, least.saturating_mul(most)).filter(move |&r| r <= rows).map(move |r| [r, length])
+            let (rows, parts) = (most_rows(length).max(1), self.images() * channels.div_ceil(length));
+            // Of more tasks than that it does not matter how even they are.
+            block_lengths(height, most_tasks / parts).filter(move |&r| r <= rows).map(move |r| [r, length])
         });
-        cuts.min_by(|&a, &b| self.time(a, unit).total_cmp(&self.time(b, unit))).unwrap_or([1, channels])
+        let times = cuts.map(|cut| (self.time(cut, unit), cut));
+        let best = times.min_by(|(a, _), (b, _)| a.total_cmp(b));
+        best.map_or([most_rows(channels).max(1), channels], |(_, cut)| cut)
+    }
+
+    /// Images of all groups that are cut alike, and their planes.
+    fn images(&self) -> usize {
+        (self.geometry.batch * self.geometry.groups * self.geometry.axes[0].output).max(1)
     }
 
     /// How long all tasks take, in multiply-adds of vectors for each row of the patch matrix.
     fn time(&self, [rows, length]: [usize; 2], unit: usize) -> f64 {
         let g = self.geometry;
-        let [planes, height, _] = g.axes.map(|axis| axis.output.max(1));
+        let height = g.axes[1].output.max(1);
         let heights = (0..height).step_by(rows).map(|first| rows.min(height - first));
         let channels = even_blocks(g.group_out_channels(), length, unit);
         let tasks: Vec<f64> =
             channels.flat_map(|channels| heights.clone().map(move |rows| self.task(rows, channels.len()))).collect();
-        time_of_all(&tasks, (g.batch * g.groups).max(1) * planes, self.threads)
+        time_of_all(&tasks, self.images(), self.threads)
     }
 
     fn task(&self, rows: usize, channels: usize) -> f64 {

@@ -37,18 +37,21 @@ impl Shares<'_> {
         if self.threads == 1 || self.planes > MANY_TASKS.saturating_mul(self.threads) {
             return ([lines, rows], channels);
         }
-        let most = PARTS_A_THREAD.saturating_mul(self.threads);
+        let (most, most_tasks) = (PARTS_A_THREAD * self.threads, MANY_TASKS * self.threads);
         // Lines, where there are several, are cut rather than their rows.
         let tiles = block_lengths(lines.max(1), most).flat_map(|count| {
             let parts = if lines > 1 { 1 } else { most };
             block_lengths(rows, parts).map(move |rows| [count, rows])
         });
         let cuts = tiles.flat_map(|tiles| {
-            let units = block_lengths(channels.div_ceil(unit), most);
+            let parts = self.planes * lines.max(1).div_ceil(tiles[0]) * rows.div_ceil(tiles[1]);
+            // Of more tasks than that it does not matter how even they are.
+            let units = block_lengths(channels.div_ceil(unit), most.min(most_tasks / parts));
             units.map(move |units| (tiles, units.saturating_mul(unit).min(channels)))
         });
-        let time = |&cut: &([usize; 2], usize)| self.time(cut, unit);
-        cuts.min_by(|a, b| time(a).total_cmp(&time(b))).unwrap_or(([lines, rows], channels))
+        let times = cuts.map(|cut| (self.time(cut, unit), cut));
+        let best = times.min_by(|(a, _), (b, _)| a.total_cmp(b));
+        best.map_or(([lines, rows], channels), |(_, cut)| cut)
     }
 
     /// How long all tasks take, in multiply-adds.
