@@ -6,7 +6,7 @@
 use ndarray::{ArrayView2, ArrayView3, ArrayView5, ArrayViewMut2, ArrayViewMut3, ArrayViewMut5, Axis, s};
 
 use super::patches::{PatchSink, PatchSource, segments};
-use super::pieces::{MIN_PIECES, block_length, blocks, channel_blocks};
+use super::pieces::{MIN_PIECES, block_length, blocks, channel_blocks, full_blocks};
 use super::{Epilogue, Job, group_image};
 use crate::element::Element;
 use crate::geometry::ConvGeometry;
@@ -29,7 +29,7 @@ pub(super) fn forward<T: Element>(
     (output, workspace): (ArrayViewMut3<'_, T>, &mut [T]),
 ) {
     let g = &job.geometry;
-    let planes = channel_blocks(output, g.out_channels, 1);
+    let planes = channel_blocks(output, g.out_channels, |all| full_blocks(all, 1));
     parallel::for_each(planes, workspace, slot_len(g), |(image, channel, mut plane), slot: &mut [T]| {
         let (sums, block) = slot.split_at_mut(g.axes[2].output);
         let kernel = weight.row(channel);
@@ -63,7 +63,7 @@ pub(super) fn input_grad<T: Element>(
     (input_grad, workspace): (ArrayViewMut5<'_, T>, &mut [T]),
 ) {
     let g = &job.geometry;
-    let planes = channel_blocks(input_grad, g.in_channels, 1);
+    let planes = channel_blocks(input_grad, g.in_channels, |all| full_blocks(all, 1));
     let (ins, outs, taps) = (g.group_in_channels(), g.group_out_channels(), g.taps());
     parallel::for_each(planes, workspace, slot_len(g), |(image, channel, mut plane), slot: &mut [T]| {
         let line = &mut slot[..g.axes[2].output];

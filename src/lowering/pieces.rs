@@ -70,58 +70,36 @@ where
     blocks(view, Axis(0), 1).map(|(index, block)| (index, block.index_axis_move(Axis(0), 0)))
 }
 
-/// Blocks of at most `length` channels of one image, none of which reaches over the end of a group of `group`
-/// channels; each with the numbers of its image and of its first channel.
-pub(crate) fn channel_blocks<'a, T, D>(
+/// Blocks of the channels of one image, none of which reaches over the end of a group of `group` channels, whose number `cut` makes
+/// ranges of; each with the numbers of its image and of its first channel.
+pub(crate) fn channel_blocks<'a, T, D, I>(
     output: ArrayViewMut<'a, T, D>,
     group: usize,
-    length: usize,
+    cut: impl Fn(usize) -> I + Copy + Send,
 ) -> impl Iterator<Item = (usize, usize, ArrayViewMut<'a, T, D::Smaller>)> + Send
 where
     T: Send,
     D: RemoveAxis + Send,
     D::Smaller: Send,
-{
-    groups(output, group).flat_map(move |(image, first, channels)| {
-        blocks(channels, Axis(0), length).map(move |(offset, block)| (image, first + offset, block))
-    })
-}
-
-/// The same, of whole units of channels and about the same length each.
-pub(crate) fn even_channel_blocks<'a, T, D>(
-    output: ArrayViewMut<'a, T, D>,
-    group: usize,
-    (length, unit): (usize, usize),
-) -> impl Iterator<Item = (usize, usize, ArrayViewMut<'a, T, D::Smaller>)> + Send
-where
-    T: Send,
-    D: RemoveAxis + Send,
-    D::Smaller: Send,
-{
-    groups(output, group).flat_map(move |(image, first, channels)| {
-        let cut = even_blocks(channels.len_of(Axis(0)), length, unit).map(|block| (block.len(), block.start));
-        cut_up(channels, Axis(0), cut).map(move |(offset, block)| (image, first + offset, block))
-    })
-}
-
-/// The channels of each group of each image, with the numbers of the image and of the first channel.
-fn groups<'a, T, D>(
-    output: ArrayViewMut<'a, T, D>,
-    group: usize,
-) -> impl Iterator<Item = (usize, usize, ArrayViewMut<'a, T, D::Smaller>)> + Send
-where
-    T: Send,
-    D: RemoveAxis + Send,
-    D::Smaller: Send,
+    I: Iterator<Item = Range<usize>> + Send,
 {
     entries(output).flat_map(move |(image, channels)| {
-        blocks(channels, Axis(0), group).map(move |(first, channels)| (image, first, channels))
+        blocks(channels, Axis(0), group).flat_map(move |(first, channels)| {
+            let ranges = cut(channels.len_of(Axis(0))).map(|range| (range.len(), range.start));
+            cut_up(channels, Axis(0), ranges).map(move |(offset, block)| (image, first + offset, block))
+        })
     })
 }
 
-/// The fewest blocks of at most `length` that cover `total`, as even as whole units allow; what fills no unit is in the last.
-/// (`length` must be a multiple of the unit where there is more than one block.)
-pub(crate) fn even_blocks(total: usize, length: usize, unit: usize) -> impl Iterator<Item = Range<usize>> + Clone {
+/// Ranges of `length` that cover `total`, the last perhaps shorter.
+pub(crate) fn full_blocks(total: usize, length: usize) -> impl Iterator<Item = Range<usize>> + Send {
+    let length = length.max(1);
+    (0..total).step_by(length).map(move |start| start..total.min(start.saturating_add(length)))
+}
+
+/// The fewest ranges of at most `length` that cover `total`, as even as whole units allow; what fills no unit is in the last.
+/// (`length` must be a multiple of the unit where there is more than one.)
+pub(crate) fn even_blocks(total: usize, length: usize, unit: usize) -> impl Iterator<Item = Range<usize>> + Send {
     let count = total.div_ceil(length.max(1)).max(1);
     let edge = move |block: usize| {
         let even = total / count * block + total % count * block / count;
@@ -195,7 +173,9 @@ mod tests {
     #[test]
     fn blocks_of_channels_end_with_their_group() {
         let mut array = Array3::<usize>::zeros((2, 6, 4));
-        let found: Vec<_> = channel_blocks(array.view_mut(), 3, 2).map(|(i, c, block)| (i, c, block.nrows())).collect();
+        let found: Vec<_> = channel_blocks(array.view_mut(), 3, |all| full_blocks(all, 2))
+            .map(|(i, c, block)| (i, c, block.nrows()))
+            .collect();
         assert_eq!(found[..4], [(0, 0, 2), (0, 2, 1), (0, 3, 2), (0, 5, 1)]);
         assert_eq!(found.len(), 8);
     }

@@ -24,6 +24,15 @@ pub(super) fn time_of_all(tasks: &[f64], times: usize, threads: usize) -> f64 {
     ends.into_iter().map(|Reverse(end)| f64::from_bits(end)).fold(0.0, f64::max)
 }
 
+/// Parts for each thread that something is cut into, at the most.
+pub(super) const PARTS_A_THREAD: usize = 4;
+
+/// The first of the cuts with which all is done soonest.
+pub(super) fn soonest<C>(cuts: impl Iterator<Item = C>, time: impl Fn(&C) -> f64) -> Option<C> {
+    let times = cuts.map(|cut| (time(&cut), cut));
+    times.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, cut)| cut)
+}
+
 /// The longest of `count` even blocks of `total`, for all counts up to `most`, as long as they differ.
 pub(super) fn block_lengths(total: usize, most: usize) -> impl Iterator<Item = usize> {
     let mut last = 0;

@@ -3,7 +3,7 @@
 use ndarray::{ArrayView2, ArrayView3, ArrayView5, ArrayViewMut2, ArrayViewMut3, ArrayViewMut5, Axis, s};
 
 use super::patches::{PatchSink, PatchSource};
-use super::pieces::{MIN_PIECES, block_length, blocks, channel_blocks};
+use super::pieces::{MIN_PIECES, block_length, blocks, channel_blocks, full_blocks};
 use super::{Epilogue, Job, Pass, group_image, group_rows};
 use crate::element::Element;
 use crate::gemm::{Store, matmul};
@@ -74,7 +74,7 @@ pub(super) fn forward<T: Element>(
     (output, workspace): (ArrayViewMut3<'_, T>, &mut [T]),
 ) {
     let g = &job.geometry;
-    let blocks_of_channels = channel_blocks(output, g.group_out_channels(), tile.out_channels);
+    let blocks_of_channels = channel_blocks(output, g.group_out_channels(), |all| full_blocks(all, tile.out_channels));
     let pieces = blocks_of_channels.flat_map(move |(image, channel, rows)| {
         blocks(rows, Axis(1), tile.columns).map(move |(column, piece)| (image, channel, column, piece))
     });
@@ -110,7 +110,7 @@ pub(super) fn input_grad<T: Element>(
 ) {
     let g = &job.geometry;
     let (taps, ins, outs) = (g.taps(), g.group_in_channels(), g.group_out_channels());
-    let pieces = channel_blocks(input_grad, ins, tile.rows / taps);
+    let pieces = channel_blocks(input_grad, ins, |all| full_blocks(all, tile.rows / taps));
     parallel::for_each(pieces, workspace, tile.len(), |(image, channel, mut piece), slot: &mut [T]| {
         piece.fill(T::zero());
         let (group, first_row, rows) = (channel / ins, channel % ins * taps, piece.dim().0 * taps);

@@ -13,7 +13,7 @@ use crate::element::Element;
 use crate::geometry::{ConvGeometry, Phase};
 use crate::lowering::Epilogue;
 use crate::lowering::fused::phase_kernels;
-use crate::lowering::pieces::{blocks, channel_blocks};
+use crate::lowering::pieces::{blocks, channel_blocks, full_blocks};
 use crate::lowering::scratch::{ALIGNMENT_BYTES, aligned};
 use crate::lowering::turned::turn_back;
 use crate::parallel;
@@ -124,7 +124,7 @@ impl Channels {
         (output, workspace): (ArrayViewMut3<'_, T>, &mut [T]),
     ) {
         let outs = self.read.group_out_channels();
-        let pieces = channel_blocks(output, self.read.out_channels, self.groups * outs);
+        let pieces = channel_blocks(output, self.read.out_channels, |all| full_blocks(all, self.groups * outs));
         parallel::for_each(pieces, workspace, self.slot_len(), |(image, first, mut piece), slot: &mut [T]| {
             let (turned, rest) = aligned(slot).split_at_mut(self.lens[0]);
             let outputs = &mut aligned(rest)[..self.lens[1]];

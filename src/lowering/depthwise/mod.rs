@@ -26,7 +26,7 @@ pub(crate) use self::square::is_square;
 use self::tiles::Source;
 use super::Epilogue;
 use super::image::Image;
-use super::pieces::{MIN_PIECES, channel_blocks};
+use super::pieces::{MIN_PIECES, channel_blocks, full_blocks};
 use super::scratch::{ALIGNMENT_BYTES, aligned};
 use super::slab::{NEIGHBOURS, Region, Slab, fill_slab, slab_dims};
 use crate::element::Element;
@@ -119,7 +119,7 @@ pub(super) fn forward<T: Element>(
     (output, workspace): (ArrayViewMut3<'_, T>, &mut [T]),
 ) {
     let outs = geometry.group_out_channels();
-    let pieces = channel_blocks(output, geometry.out_channels, layout.groups * outs);
+    let pieces = channel_blocks(output, geometry.out_channels, |all| full_blocks(all, layout.groups * outs));
     parallel::for_each(pieces, workspace, layout.slot_len(), |(image, first, mut piece), slot: &mut [T]| {
         let (slab, rest) = aligned(slot).split_at_mut(layout.slab_len);
         let line = &mut aligned(rest)[..layout.line_len];

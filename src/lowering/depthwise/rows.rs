@@ -10,7 +10,7 @@ use crate::element::Element;
 use crate::geometry::{Axis, ConvGeometry, PadMode};
 use crate::lowering::Epilogue;
 use crate::lowering::image::{Flat, Image};
-use crate::lowering::pieces::channel_blocks;
+use crate::lowering::pieces::{channel_blocks, full_blocks};
 use crate::lowering::scratch::{ALIGNMENT_BYTES, aligned};
 use crate::lowering::slab::{NEIGHBOURS, Region, Slab, fill_slab, slab_dims};
 use crate::parallel;
@@ -82,7 +82,7 @@ impl Rows {
         (output, workspace): (ArrayViewMut3<'_, T>, &mut [T]),
     ) {
         let (g, outs) = (&self.geometry, self.geometry.group_out_channels());
-        let pieces = channel_blocks(output, g.out_channels, self.groups * outs);
+        let pieces = channel_blocks(output, g.out_channels, |all| full_blocks(all, self.groups * outs));
         parallel::for_each(pieces, workspace, self.slot_len(), |(image, first, mut piece), slot: &mut [T]| {
             let (slab, rest) = aligned(slot).split_at_mut(self.lens[0]);
             let line = &mut aligned(rest)[..self.lens[1]];

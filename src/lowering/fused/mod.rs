@@ -38,7 +38,7 @@ use super::fold::{fold_input, fold_output};
 use super::image::Image;
 use super::lanes::Lanes;
 use super::packed::PackedWeights;
-use super::pieces::{blocks, even_channel_blocks};
+use super::pieces::{blocks, channel_blocks, even_blocks};
 use super::scratch::aligned;
 use super::slab::Region;
 use crate::element::Element;
@@ -67,8 +67,8 @@ pub(super) fn forward<T: Element>(
         planes => (planes * oh * ow, planes * oh * ow),
     };
     debug_assert!(od > 0 || output.is_empty());
-    let channels = (layout.channels, layout.channel_unit);
-    let pieces = even_channel_blocks(output, outs, channels).flat_map(move |(image, channel, rows)| {
+    let cut = |all| even_blocks(all, layout.channels, layout.channel_unit);
+    let pieces = channel_blocks(output, outs, cut).flat_map(move |(image, channel, rows)| {
         blocks(rows, Axis(1), layout.planes).flat_map(move |(first, images)| {
             blocks(images, Axis(2), plane).flat_map(move |(start, planes)| {
                 let start = first * oh * ow + start;

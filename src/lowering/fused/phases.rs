@@ -19,7 +19,7 @@ use crate::lowering::Epilogue;
 use crate::lowering::image::Image;
 use crate::lowering::lanes::Vector;
 use crate::lowering::packed::PackedWeights;
-use crate::lowering::pieces::{blocks, channel_blocks};
+use crate::lowering::pieces::{blocks, channel_blocks, full_blocks};
 use crate::lowering::runs::copy_short;
 use crate::lowering::scratch::{ALIGNMENT_BYTES, aligned};
 use crate::parallel;
@@ -112,13 +112,15 @@ impl Phases {
         let [_, height, width] = self.input;
         let group = (output.len_of(Axis(1)) / groups).max(1);
         let band = self.rows * self.counts[1] * width;
-        let pieces = channel_blocks(output, group, self.channels).flat_map(move |(image, channel, cells)| {
-            blocks(cells, Axis(1), height * width).flat_map(move |(start, plane)| {
-                let plane_number = start / (height * width);
-                blocks(plane, Axis(1), band)
-                    .map(move |(cell, piece)| (image, channel, [plane_number, cell / width], piece))
-            })
-        });
+        let pieces = channel_blocks(output, group, |all| full_blocks(all, self.channels)).flat_map(
+            move |(image, channel, cells)| {
+                blocks(cells, Axis(1), height * width).flat_map(move |(start, plane)| {
+                    let plane_number = start / (height * width);
+                    blocks(plane, Axis(1), band)
+                        .map(move |(cell, piece)| (image, channel, [plane_number, cell / width], piece))
+                })
+            },
+        );
         parallel::for_each(pieces, workspace, self.slot_len, |(image, channel, place, mut piece), slot: &mut [T]| {
             let (columns, slot) = aligned(slot).split_at_mut(self.columns_len);
             for row in 0..self.counts[1].min(piece.ncols() / width) {

@@ -4,7 +4,7 @@ use super::choose_lanes::{pack_cost, vectors_of_time};
 use crate::geometry::ConvGeometry;
 use crate::lowering::lanes::{Lanes, Vector};
 use crate::lowering::pieces::even_blocks;
-use crate::lowering::shares::{MANY_TASKS, block_lengths, time_of_all};
+use crate::lowering::shares::{MANY_TASKS, PARTS_A_THREAD, block_lengths, soonest, time_of_all};
 
 /// What a task costs, in multiply-adds of vectors. For each weight, which comes from the L3 …
 const WEIGHT: f64 = 0.5;
@@ -17,9 +17,6 @@ const PANEL: f64 = 0.2;
 
 /// … and however small it is.
 const TASK: f64 = 3000.0;
-
-/// Parts for each thread that an image is cut into, at the most.
-const PARTS_A_THREAD: usize = 4;
 
 /// A convolution whose tasks are cut for several threads.
 pub(super) struct Shares<'g> {
@@ -42,9 +39,7 @@ impl Shares<'_> {
             // Of more tasks than that it does not matter how even they are.
             block_lengths(height, most_tasks / parts).filter(move |&r| r <= rows).map(move |r| [r, length])
         });
-        let times = cuts.map(|cut| (self.time(cut, unit), cut));
-        let best = times.min_by(|(a, _), (b, _)| a.total_cmp(b));
-        best.map_or([most_rows(channels).max(1), channels], |(_, cut)| cut)
+        soonest(cuts, |&cut| self.time(cut, unit)).unwrap_or([most_rows(channels).max(1), channels])
     }
 
     /// Images of all groups that are cut alike, and their planes.

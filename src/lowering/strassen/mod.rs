@@ -36,7 +36,7 @@ use super::Epilogue;
 use super::cells::Cells;
 use super::image::Image;
 use super::panel::pack_panel;
-use super::pieces::{blocks, channel_blocks};
+use super::pieces::{blocks, channel_blocks, full_blocks};
 use super::scratch::aligned;
 use super::slab::Region;
 use super::tile::{multiply_tile, store_tile};
@@ -56,11 +56,14 @@ pub(super) fn forward<T: Element>(
     let g = geometry;
     let [_, oh, ow] = g.axes.map(|axis| axis.output);
     let (outs, depth) = (g.group_out_channels(), g.patch_rows());
-    let pieces = channel_blocks(output, outs, layout.channels).flat_map(move |(image, channel, rows)| {
-        blocks(rows, Axis(1), oh * ow).flat_map(move |(start, plane)| {
-            blocks(plane, Axis(1), layout.rows * ow).map(move |(window, piece)| (image, channel, start + window, piece))
-        })
-    });
+    let pieces = channel_blocks(output, outs, |all| full_blocks(all, layout.channels)).flat_map(
+        move |(image, channel, rows)| {
+            blocks(rows, Axis(1), oh * ow).flat_map(move |(start, plane)| {
+                blocks(plane, Axis(1), layout.rows * ow)
+                    .map(move |(window, piece)| (image, channel, start + window, piece))
+            })
+        },
+    );
     parallel::for_each(pieces, workspace, layout.slot_len(), |(image, channel, window, piece), slot: &mut [T]| {
         let group = channel / outs;
         let weights = &weights[group * weights::len(outs, depth)..];

@@ -38,7 +38,7 @@ use self::transform::{Direction, Transform};
 use super::Epilogue;
 use super::fold::{fold_input, fold_output};
 use super::image::Image;
-use super::pieces::{blocks, cut_up, even_channel_blocks};
+use super::pieces::{blocks, channel_blocks, cut_up, even_blocks};
 use super::scratch::aligned_parts;
 use super::turned::Side;
 use crate::element::Element;
@@ -80,8 +80,8 @@ pub(super) fn forward<T: Element>(
     let [task_lines, task_rows] = layout.task;
     let all_cells = grid.cells(&(0..all_lines), &(0..all_rows)).len();
     let task_line = task_lines * grid.line;
-    let channels = (layout.channels, layout.channel_unit);
-    let pieces = even_channel_blocks(output, outs, channels).flat_map(move |(image, channel, cells)| {
+    let cut = |all| even_blocks(all, layout.channels, layout.channel_unit);
+    let pieces = channel_blocks(output, outs, cut).flat_map(move |(image, channel, cells)| {
         blocks(cells, Axis(1), task_lines).flat_map(move |(first, images)| {
             blocks(images, Axis(2), all_cells).enumerate().flat_map(move |(depth, (_, plane))| {
                 blocks(plane, Axis(2), task_line).enumerate().flat_map(move |(line, (_, cells))| {

@@ -3,7 +3,7 @@
 use super::part::{Grid, KINDS, Part};
 use crate::geometry::ConvGeometry;
 use crate::lowering::pieces::even_blocks;
-use crate::lowering::shares::{MANY_TASKS, block_lengths, time_of_all};
+use crate::lowering::shares::{MANY_TASKS, PARTS_A_THREAD, block_lengths, soonest, time_of_all};
 use crate::simd::SIDE;
 
 /// What it costs to transform one value of one channel of a tile, there or back, in multiply-adds: channels are in whole
@@ -12,9 +12,6 @@ pub(crate) const VALUE: f64 = 22.0;
 
 /// What a byte of weights costs that comes from the L3, once for each block of tiles.
 pub(crate) const WEIGHT_BYTE: f64 = 1.0;
-
-/// Parts for each thread that a plane is cut into, at the most.
-const PARTS_A_THREAD: usize = 4;
 
 /// A convolution whose tasks are cut for several threads.
 pub(super) struct Shares<'g> {
@@ -49,9 +46,7 @@ impl Shares<'_> {
             let units = block_lengths(channels.div_ceil(unit), most.min(most_tasks / parts));
             units.map(move |units| (tiles, units.saturating_mul(unit).min(channels)))
         });
-        let times = cuts.map(|cut| (self.time(cut, unit), cut));
-        let best = times.min_by(|(a, _), (b, _)| a.total_cmp(b));
-        best.map_or(([lines, rows], channels), |(_, cut)| cut)
+        soonest(cuts, |&cut| self.time(cut, unit)).unwrap_or(([lines, rows], channels))
     }
 
     /// How long all tasks take, in multiply-adds.
