@@ -51,6 +51,9 @@ mod sealed {
         /// The cells of even and of odd number, of twice as many as there are lanes.
         fn split<S: Simd>(simd: S, cells: &[Self]) -> [Self::Vector<S>; 2];
 
+        /// Lane `i` is lane `i + count` of the vector, or one of the first beyond its end.
+        fn moved<S: Simd>(simd: S, vector: Self::Vector<S>, count: usize) -> Self::Vector<S>;
+
         /// `out[i] = cells[2 · i]`.
         fn halve<S: Simd>(simd: S, cells: &[Self], out: &mut [Self]);
 
@@ -66,7 +69,7 @@ mod sealed {
     }
 
     macro_rules! sealed {
-        ($element:ident, $vector:ident, $mask:ident, $unit:ident, $lanes:ident, $splat:ident, $load:ident, $put:ident, $store:ident, $fused:ident, $plus:ident, $minus:ident, $less:ident, $between:ident, $select:ident, $split:ident, $halve:ident, $turn:ident) => {
+        ($element:ident, $vector:ident, $mask:ident, $unit:ident, $lanes:ident, $splat:ident, $load:ident, $put:ident, $store:ident, $fused:ident, $plus:ident, $minus:ident, $less:ident, $between:ident, $select:ident, $split:ident, $moved:ident, $halve:ident, $turn:ident) => {
             impl Sealed for $element {
                 type Vector<S: Simd> = S::$vector;
                 type Mask<S: Simd> = S::$mask;
@@ -138,6 +141,11 @@ mod sealed {
                 }
 
                 #[inline(always)]
+                fn moved<S: Simd>(simd: S, vector: S::$vector, count: usize) -> S::$vector {
+                    simd.$moved(vector, count)
+                }
+
+                #[inline(always)]
                 fn halve<S: Simd>(simd: S, cells: &[Self], out: &mut [Self]) {
                     $halve(simd, cells, out);
                 }
@@ -165,6 +173,7 @@ mod sealed {
         mask_between_m32s,
         select_f32s,
         split_f32,
+        rotate_left_f32s,
         halve_f32,
         turn_f32
     );
@@ -185,6 +194,7 @@ mod sealed {
         mask_between_m64s,
         select_f64s,
         split_f64,
+        rotate_left_f64s,
         halve_plain,
         turn_plain
     );

@@ -9,6 +9,7 @@ mod channels;
 mod grad;
 mod rows;
 mod square;
+mod strip;
 mod sums;
 mod tiles;
 

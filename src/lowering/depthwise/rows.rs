@@ -14,6 +14,7 @@ use crate::lowering::pieces::{channel_blocks, full_blocks};
 use crate::lowering::scratch::{ALIGNMENT_BYTES, aligned};
 use crate::lowering::slab::{NEIGHBOURS, Region, Slab, fill_slab, slab_dims};
 use crate::parallel;
+use crate::simd::LINE_BYTES;
 
 /// Images and outputs of more bytes are asked for ahead: a step from row to row is not one that the processor foresees. Set on the
 /// layers of MobileNetV1 at batch 1 and 8: where they are in the L2 or the L3, asking costs 2 to 8 %.
@@ -53,9 +54,11 @@ impl Rows {
             |rows: usize| slab_dims(&copied, NEIGHBOURS, 1, steps(h, rows)).into_iter().fold(1, usize::saturating_mul);
         let most = (SLAB_BYTES.min(workspace_bytes) / size).max(1);
         let rows = rows_that_fit(h.output, |rows| cells(rows) <= most);
+        // Where rows take more than two registers, channels are read again for the next two.
+        let is_one_strip = w.output * size <= 2 * LINE_BYTES;
         let slab = Slab::new(&copied, NEIGHBOURS, [1, steps(h, rows)], 1);
         Some(Self {
-            channels: (most / cells(rows).max(1)).max(1),
+            channels: if is_one_strip { geometry.groups } else { (most / cells(rows).max(1)).max(1) },
             is_direct: geometry.pad_mode == PadMode::Zeros && (d.stride, d.pad_before) == (1, 0),
             is_far: cells_of_batch(geometry).saturating_mul(size) > FAR_BYTES,
             groups: task_groups(geometry, geometry.windows()),

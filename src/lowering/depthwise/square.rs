@@ -7,19 +7,17 @@
     reason = "loops of constant length over arrays become registers, iterators do not"
 )]
 
-use std::ops::Range;
-
 use pulp::{Simd, WithSimd};
 
+use super::strip::{Strip, lanes_with_moves};
 use crate::element::Element;
 use crate::geometry::{Axis, ConvGeometry};
-use crate::lowering::runs::copy_short;
-use crate::simd::{MOST_LANES, arch, ask_for_line, narrow_arch};
+use crate::simd::{MOST_LANES, arch, narrow_arch};
 
 /// Cells that are read at once, from the first of a window on, at most.
 pub(super) const MOST_READ: usize = 2 * MOST_LANES + 7;
 
-/// Rows of outputs no longer than this fit the registers of half the width.
+/// Rows of outputs no longer than this fit the registers of half the width; with a stride of two their cells do not.
 const NARROW_BYTES: usize = 32;
 
 /// Whether a geometry is one that these loops compute.
@@ -77,7 +75,8 @@ pub(super) struct Square<'a, T> {
 
 impl<T: Element> Square<'_, T> {
     pub fn compute(self) {
-        let arch = if self.width * size_of::<T>() <= NARROW_BYTES { narrow_arch() } else { arch() };
+        let is_narrow = self.stride == 1 && self.width * size_of::<T>() <= NARROW_BYTES;
+        let arch = if is_narrow { narrow_arch() } else { arch() };
         arch.dispatch(self);
     }
 }
@@ -113,16 +112,22 @@ impl<T: Element> Square<'_, T> {
     #[inline(always)]
     fn columns<S: Simd, const K: usize, const STRIDE: usize, const IS_FAR: bool>(mut self, simd: S) {
         let lanes = T::lanes::<S>();
+        let moved = lanes_with_moves::<T, S, K>();
+        if STRIDE == 2 && self.width <= moved {
+            return self.strip::<S, K, STRIDE, 1, true, true, IS_FAR>(simd, [0]);
+        } else if STRIDE == 2 && self.width <= 2 * moved {
+            return self.strip::<S, K, STRIDE, 2, true, true, IS_FAR>(simd, [0, self.width - moved]);
+        }
         let last = self.width.saturating_sub(lanes);
         let mut column = 0;
         while column < self.width {
             let columns = [column.min(last), (column + lanes).min(last)];
             if columns[0] == columns[1] {
-                self.strip::<S, K, STRIDE, 1, true, IS_FAR>(simd, [columns[0]]);
+                self.strip::<S, K, STRIDE, 1, false, true, IS_FAR>(simd, [columns[0]]);
             } else if self.is_inside::<S, K, STRIDE>(columns) {
-                self.strip::<S, K, STRIDE, 2, false, IS_FAR>(simd, columns);
+                self.strip::<S, K, STRIDE, 2, false, false, IS_FAR>(simd, columns);
             } else {
-                self.strip::<S, K, STRIDE, 2, true, IS_FAR>(simd, columns);
+                self.strip::<S, K, STRIDE, 2, false, true, IS_FAR>(simd, columns);
             }
             column += 2 * lanes;
         }
@@ -142,6 +147,7 @@ impl<T: Element> Square<'_, T> {
         const K: usize,
         const STRIDE: usize,
         const BLOCKS: usize,
+        const MOVES: bool,
         const IS_EDGE: bool,
         const IS_FAR: bool,
     >(
@@ -150,24 +156,21 @@ impl<T: Element> Square<'_, T> {
         columns: [usize; BLOCKS],
     ) {
         let masks = self.masks::<S, K, STRIDE, BLOCKS>(simd, columns);
+        let rows = self.row..self.row + self.rows;
         let rows_len = self.rows * self.width;
-        for channel in 0..self.weights.len() / (K * K) {
-            let start = channel * self.output_len;
-            // Rows that are left as they are begin where the others end.
-            let end = if rows_len == self.output_len { self.output.len() } else { start + rows_len };
-            let strip = Strip {
-                planes: self.planes,
-                origin: self.planes.origin.wrapping_add(channel / self.outs * self.planes.channel_len),
-                columns,
-                output_len: self.output_len,
-                weights: kernel::<S, T, K>(simd, &self.weights[channel * K * K..]),
-                masks,
-            };
-            strip.compute::<STRIDE, IS_EDGE, IS_FAR>(
-                simd,
-                (self.row..self.row + self.rows, self.width),
-                &mut self.output[start..end],
-            );
+        let mut planes = self.planes;
+        let mut output = &mut *self.output;
+        for kernels in self.weights.chunks(self.outs * K * K) {
+            for weights in kernels.as_chunks::<K>().0.as_chunks::<K>().0 {
+                let weights = kernel(simd, weights);
+                // Rows that are left as they are begin where the others end.
+                let end = if rows_len == self.output_len { output.len() } else { rows_len };
+                let strip = Strip { planes, columns, output_len: self.output_len, weights, masks };
+                strip.compute::<STRIDE, MOVES, IS_EDGE, IS_FAR>(simd, (rows.clone(), self.width), &mut output[..end]);
+                let next = self.output_len.min(output.len());
+                output = &mut output[next..];
+            }
+            planes.origin = planes.origin.wrapping_add(planes.channel_len);
         }
     }
 
@@ -192,134 +195,14 @@ impl<T: Element> Square<'_, T> {
 }
 
 #[inline(always)]
-fn kernel<S: Simd, T: Element, const K: usize>(simd: S, weights: &[T]) -> [[T::Vector<S>; K]; K] {
-    let weights = &weights[..K * K];
+fn kernel<S: Simd, T: Element, const K: usize>(simd: S, weights: &[[T; K]; K]) -> [[T::Vector<S>; K]; K] {
     let mut kernel = [[T::splat(simd, T::zero()); K]; K];
     for i in 0..K {
         for j in 0..K {
-            kernel[i][j] = T::splat(simd, weights[i * K + j]);
+            kernel[i][j] = T::splat(simd, weights[i][j]);
         }
     }
     kernel
-}
-
-/// Registers of outputs of one channel that begin with some columns.
-struct Strip<'a, T: Element, S: Simd, const K: usize, const BLOCKS: usize> {
-    planes: Planes<'a, T>,
-    /// That of this channel.
-    origin: usize,
-    columns: [usize; BLOCKS],
-    /// Outputs from this channel to the next.
-    output_len: usize,
-    weights: [[T::Vector<S>; K]; K],
-    masks: [[T::Mask<S>; K]; BLOCKS],
-}
-
-impl<T: Element, S: Simd, const K: usize, const BLOCKS: usize> Strip<'_, T, S, K, BLOCKS> {
-    /// A row of cells is read once, and added to the sums of all rows of outputs that it belongs to.
-    #[inline(always)]
-    fn compute<const STRIDE: usize, const IS_EDGE: bool, const IS_FAR: bool>(
-        &self,
-        simd: S,
-        (rows, width): (Range<usize>, usize),
-        output: &mut [T],
-    ) {
-        // Rows of outputs that a row of cells belongs to; entry `i` of the sums has the first `i` steps of them.
-        let active = K.div_ceil(STRIDE);
-        let zero = [T::splat(simd, T::zero()); BLOCKS];
-        let mut sums = [zero; K];
-        for row in 0..rows.len() + active - 1 {
-            let line = (rows.start + row) * STRIDE;
-            self.add::<STRIDE, 0, IS_EDGE>(simd, line, &mut sums);
-            if STRIDE > 1 {
-                self.add::<STRIDE, 1, IS_EDGE>(simd, line + 1, &mut sums);
-            }
-            if IS_FAR {
-                self.ask::<STRIDE>(line, output.as_ptr().wrapping_add(row * width));
-            }
-            if row + 1 >= active {
-                let output = &mut output[(row + 1 - active) * width..];
-                for block in 0..BLOCKS {
-                    put::<S, T>(simd, sums[active - 1][block], &mut output[self.columns[block]..]);
-                }
-            }
-            for i in (1..active).rev() {
-                sums[i] = sums[i - 1];
-            }
-            sums[0] = zero;
-        }
-    }
-
-    /// Asks for the next channel's cells of the rows of a step, and for a row of its outputs.
-    #[inline(always)]
-    fn ask<const STRIDE: usize>(&self, row: usize, output: *const T) {
-        let Planes { cells, pitch, channel_len, .. } = self.planes;
-        for block in 0..BLOCKS {
-            let column = self.columns[block];
-            for step in 0..STRIDE {
-                let start = self.origin.wrapping_add((row + step) * pitch + channel_len + column * STRIDE);
-                for part in 0..STRIDE {
-                    ask_for_line::<T, true>(cells.as_ptr().wrapping_add(start.wrapping_add(part * T::lanes::<S>())));
-                }
-            }
-            ask_for_line::<T, true>(output.wrapping_add(self.output_len + column));
-        }
-    }
-
-    /// Adds a row of cells, if it is inside the image, as row `STEP` of the kernel, and every `STRIDE`-th after that.
-    #[inline(always)]
-    fn add<const STRIDE: usize, const STEP: usize, const IS_EDGE: bool>(
-        &self,
-        simd: S,
-        row: usize,
-        sums: &mut [[T::Vector<S>; BLOCKS]; K],
-    ) {
-        let Planes { cells, pitch, inside: [inside, _], .. } = self.planes;
-        if row < inside.start || row >= inside.end {
-            return;
-        }
-        let row = self.origin.wrapping_add(row * pitch);
-        let mut lines = [&cells[..0]; BLOCKS];
-        for block in 0..BLOCKS {
-            let start = row.wrapping_add(self.columns[block] * STRIDE);
-            lines[block] = &cells[start..][..STRIDE * T::lanes::<S>() + K - 1];
-        }
-        let mut odd = [T::splat(simd, T::zero()); BLOCKS];
-        for j in 0..K {
-            // What neighbouring windows read for this column of the kernel.
-            let mut taps = odd;
-            for block in 0..BLOCKS {
-                if STRIDE == 1 {
-                    taps[block] = T::load(simd, &lines[block][j..]);
-                } else if j.is_multiple_of(2) {
-                    [taps[block], odd[block]] = T::split(simd, &lines[block][j..]);
-                }
-                if IS_EDGE {
-                    taps[block] = T::keep(simd, self.masks[block][j], taps[block]);
-                }
-            }
-            for i in 0..K {
-                if i % STRIDE == STEP {
-                    for block in 0..BLOCKS {
-                        let sum = &mut sums[i / STRIDE][block];
-                        *sum = T::fused(simd, self.weights[i][j], taps[block], *sum);
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Writes a register, or as much of it as there is room for.
-#[inline(always)]
-fn put<S: Simd, T: Element>(simd: S, vector: T::Vector<S>, output: &mut [T]) {
-    if output.len() >= T::lanes::<S>() {
-        return T::put(simd, vector, output);
-    }
-    let mut lanes = [T::zero(); MOST_LANES];
-    T::put(simd, vector, &mut lanes);
-    let count = output.len();
-    copy_short(output, &lanes[..count]);
 }
 
 #[cfg(test)]
