@@ -62,7 +62,7 @@ impl<T: Element, S: Simd, const K: usize, const BLOCKS: usize> Strip<'_, T, S, K
         let mut line = cells.as_ptr().wrapping_sub(lines.start * pitch);
         // Steps all of whose rows of cells are inside, and whose outputs have room for whole registers.
         let head = active - 1;
-        let inner = (lines.end / STRIDE).min(head + self.whole_rows(width, output.len())).min(steps);
+        let inner = (lines.end / STRIDE).min(head + self.whole_rows((rows.len(), width), output.len())).min(steps);
         let inner = if lines.start > head * STRIDE { head } else { inner.max(head) };
 
         for step in 0..head {
@@ -126,8 +126,12 @@ impl<T: Element, S: Simd, const K: usize, const BLOCKS: usize> Strip<'_, T, S, K
 
     /// Rows of outputs after each of which there is room for what whole registers write beyond it.
     #[inline(always)]
-    fn whole_rows(&self, width: usize, output_len: usize) -> usize {
+    fn whole_rows(&self, (rows, width): (usize, usize), output_len: usize) -> usize {
         let end = self.columns[BLOCKS - 1] + T::lanes::<S>();
+        // There is room after all of them but in the last channel: a division less for each of the others.
+        if rows.saturating_sub(1) * width + end <= output_len {
+            return rows;
+        }
         output_len.checked_sub(end).map_or(0, |beyond| beyond / width + 1)
     }
 
