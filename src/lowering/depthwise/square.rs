@@ -112,6 +112,7 @@ impl<T: Element> Square<'_, T> {
     #[inline(always)]
     fn columns<S: Simd, const K: usize, const STRIDE: usize, const IS_FAR: bool>(mut self, simd: S) {
         let lanes = T::lanes::<S>();
+        // What the last lanes then hold is written over by the next register, or by the next row.
         let moved = lanes_with_moves::<T, S, K>();
         if STRIDE == 2 && self.width <= moved {
             return self.strip::<S, K, STRIDE, 1, true, true, IS_FAR>(simd, [0]);

@@ -32,8 +32,8 @@ pub(super) struct Strip<'a, T: Element, S: Simd, const K: usize, const BLOCKS: u
     pub masks: [[T::Mask<S>; K]; BLOCKS],
 }
 
-/// Outputs of a register whose windows end in the cells that were read with its first two columns, when these move by
-/// two: the others' cells are further to the right.
+/// Outputs of a register that are good where the columns of the kernel beyond the second are moved lanes, with a stride of
+/// two: what the last lanes would need lies in the next register.
 pub(super) fn lanes_with_moves<T: Element, S: Simd, const K: usize>() -> usize {
     T::lanes::<S>().saturating_sub((K - 1) / 2)
 }
