@@ -14,7 +14,7 @@ pub(crate) use turn::{Blocks, Lines, Places, SIDE, Target, turn_f32, turn_plain}
 
 use std::sync::LazyLock;
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 
 /// Lanes of the widest registers.
 pub(crate) const MOST_LANES: usize = 16;
@@ -25,7 +25,22 @@ pub(crate) fn arch() -> Arch {
     *ARCH
 }
 
-/// The same for rows of at most half the lanes of the widest registers, where those of half the width are faster.
+/// Bytes of the registers of [`arch`].
+pub(crate) fn register_bytes() -> usize {
+    arch().dispatch(RegisterBytes)
+}
+
+struct RegisterBytes;
+
+impl WithSimd for RegisterBytes {
+    type Output = usize;
+
+    fn with_simd<S: Simd>(self, _: S) -> usize {
+        S::F32_LANES * size_of::<f32>()
+    }
+}
+
+/// [`arch`] for rows of at most half the lanes of the widest registers, where those of half the width are faster.
 pub(crate) fn narrow_arch() -> Arch {
     #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
     {

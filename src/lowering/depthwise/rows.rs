@@ -14,7 +14,7 @@ use crate::lowering::pieces::{channel_blocks, full_blocks};
 use crate::lowering::scratch::{ALIGNMENT_BYTES, aligned};
 use crate::lowering::slab::{NEIGHBOURS, Region, Slab, fill_slab, slab_dims};
 use crate::parallel;
-use crate::simd::LINE_BYTES;
+use crate::simd::register_bytes;
 
 /// Images and outputs of more bytes are asked for ahead: a step from row to row is not one that the processor foresees. Set on the
 /// layers of MobileNetV1 at batch 1 and 8: where they are in the L2 or the L3, asking costs 2 to 8 %.
@@ -55,7 +55,7 @@ impl Rows {
         let most = (SLAB_BYTES.min(workspace_bytes) / size).max(1);
         let rows = rows_that_fit(h.output, |rows| cells(rows) <= most);
         // Where rows take more than two registers, channels are read again for the next two.
-        let is_one_strip = w.output * size <= 2 * LINE_BYTES;
+        let is_one_strip = w.output * size <= 2 * register_bytes();
         let slab = Slab::new(&copied, NEIGHBOURS, [1, steps(h, rows)], 1);
         Some(Self {
             channels: if is_one_strip { geometry.groups } else { (most / cells(rows).max(1)).max(1) },

@@ -106,8 +106,8 @@ impl<T: Element> Square<'_, T> {
         }
     }
 
-    /// All columns, two registers of them side by side, since each addition to one sum waits for the last. The last
-    /// register begins so early that its outputs end with the row; if the row is shorter than a register, what is
+    /// All columns, two registers of them side by side, which share what there is to do for a row beside its sums. The
+    /// last register begins so early that its outputs end with the row; if the row is shorter than a register, what is
     /// written beyond it belongs to the next row or channel, which is written later.
     #[inline(always)]
     fn columns<S: Simd, const K: usize, const STRIDE: usize, const IS_FAR: bool>(mut self, simd: S) {

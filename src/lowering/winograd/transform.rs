@@ -132,7 +132,7 @@ impl<T: Element> Transform<'_, T> {
             if has_gap && j == 0 { place - self.gap } else { place }
         };
         let lanes = T::lanes::<S>();
-        // Where the last of a tile's cells and values end. None lies before its first, but for the gap.
+        // Where the last of a tile's cells and values end; no step or value is negative, which a gap might make one.
         let cells_end = cell(cells[0] - 1, cells[1] - 1) + lanes;
         let values_end = value(sides[0] - 1, sides[1] - 1) + lanes;
         assert!(!has_gap || first_values[0] * sides[1] * self.value_step >= self.gap, "a gap that ends in the values");
@@ -156,7 +156,7 @@ impl<T: Element> Transform<'_, T> {
                     for i in kept_from[0]..kept_to[0] {
                         if sides[1] == 1 {
                             let at = target(i, 0);
-                            // SAFETY: as below.
+                            // SAFETY: the tile's values, or its cells, end within the slice, as was asserted.
                             T::put(simd, column[i], unsafe { self.to.get_unchecked_mut(at..at + lanes) });
                         } else {
                             half[i][j] = column[i];
