@@ -14,6 +14,7 @@ use ndarray::ArrayViewMut2;
 
 use super::in_panels::{self, MultiplyPanels};
 use super::in_place::{self, Multiply};
+use super::in_quarters::{self, MultiplyQuarters};
 use super::in_rows::{self, MultiplyRows};
 use super::in_turned::{self, MultiplyTurned};
 use super::store::Store;
@@ -35,6 +36,8 @@ pub(crate) struct Kernel<T: 'static> {
     pub(super) in_rows: MultiplyRows<T>,
     /// That of panels of windows.
     pub(super) in_panels: MultiplyPanels<T>,
+    /// Strassen's.
+    pub(super) in_quarters: MultiplyQuarters<T>,
     /// Those of turned cells, for one register of channels and two.
     pub(super) in_turned: [MultiplyTurned<T>; 2],
     /// What [`rate`](Self::rate) has measured.
@@ -140,6 +143,7 @@ macro_rules! kernel {
             in_place: in_place::multiply,
             in_rows: in_rows::multiply,
             in_panels: in_panels::multiply,
+            in_quarters: in_quarters::multiply,
             in_turned: [in_turned::multiply::<_, 1>, in_turned::multiply::<_, 2>],
             rate: OnceLock::new(),
         }

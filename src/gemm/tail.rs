@@ -19,8 +19,9 @@ const MAX_COLUMNS: usize = 16;
 /// The most lanes that are taken so.
 pub(super) const MAX_TAIL: usize = 4;
 
-/// The most tiles that are taken at a time.
+/// The most tiles that are taken at a time, and those that are taken at least, since each addition to a sum waits for the last one.
 const MAX_TILES: usize = 4;
+const FEW_TILES: usize = 2;
 
 /// Elements of the right operand that may be read from each step's start on, those beyond its columns for nothing.
 pub(crate) const TAIL_SLACK: usize = MAX_COLUMNS;
@@ -28,7 +29,7 @@ pub(crate) const TAIL_SLACK: usize = MAX_COLUMNS;
 /// Starts of all columns of the most tiles, with those that are read for nothing.
 pub(crate) const TAIL_STARTS: usize = MAX_TILES * MAX_COLUMNS + TAIL_SLACK;
 
-/// Tiles that are taken at a time, two or more: each addition to a sum waits for the last one, so that there should be several.
+/// Tiles that may be taken at a time.
 pub(crate) fn tail_tiles<T: Element>() -> usize {
     arch().dispatch(Tiles(std::marker::PhantomData::<T>))
 }
@@ -53,7 +54,7 @@ fn width<T: Element, S: Simd>() -> usize {
 #[inline(always)]
 fn tiles<T: Element, S: Simd>() -> usize {
     let registers = if has_many_registers::<T, S>() { 16 } else { 8 };
-    (registers * T::lanes::<S>() / (MAX_TAIL * width::<T, S>())).clamp(2, MAX_TILES)
+    if registers * T::lanes::<S>() >= MAX_TAIL * width::<T, S>() * MAX_TILES { MAX_TILES } else { FEW_TILES }
 }
 
 /// Computes a few lanes of some tiles, at most [`tail_tiles`], or adds to them: each has as many columns of
@@ -100,28 +101,32 @@ impl<T: Element> WithSimd for Tail<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        match self.lanes {
-            1 => self.add_up::<S, 1>(simd),
-            2 => self.add_up::<S, 2>(simd),
-            _ => self.add_up::<S, 4>(simd),
+        let are_few = self.rows <= FEW_TILES * self.operands.right_step;
+        match (self.lanes, are_few || tiles::<T, S>() == FEW_TILES) {
+            (1, true) => self.add_up::<S, 1, FEW_TILES>(simd),
+            (2, true) => self.add_up::<S, 2, FEW_TILES>(simd),
+            (_, true) => self.add_up::<S, 4, FEW_TILES>(simd),
+            (1, false) => self.add_up::<S, 1, MAX_TILES>(simd),
+            (2, false) => self.add_up::<S, 2, MAX_TILES>(simd),
+            (_, false) => self.add_up::<S, 4, MAX_TILES>(simd),
         }
     }
 }
 
 impl<T: Element> Tail<'_, T> {
     #[inline(always)]
-    fn add_up<S: Simd, const LANES: usize>(self, simd: S) {
+    fn add_up<S: Simd, const LANES: usize, const TILES: usize>(self, simd: S) {
         let Operands { k, left, left_step, right, right_step, .. } = self.operands;
-        let (vector, width, tiles) = (T::lanes::<S>(), width::<T, S>(), tiles::<T, S>());
+        let (vector, width) = (T::lanes::<S>(), width::<T, S>());
         let last = self.rows.div_ceil(right_step).max(1) - 1;
         // The last one again instead of those that are not there.
-        let right: [(&[T], usize); MAX_TILES] = std::array::from_fn(|tile| match tile < last {
+        let right: [(&[T], usize); TILES] = std::array::from_fn(|tile| match tile < last {
             true => (&right[tile * k * right_step..], right_step),
             false => (&right[last * k * right_step..], self.rows - last * right_step),
         });
-        let mut sums = [[[T::splat(simd, T::zero()); MAX_COLUMNS]; MAX_TILES]; LANES];
+        let mut sums = [[[T::splat(simd, T::zero()); MAX_COLUMNS]; TILES]; LANES];
         if let Some(start) = self.start {
-            for tile in 0..tiles {
+            for tile in 0..TILES {
                 for i in 0..width / vector {
                     let start = T::load(simd, &start[tile.min(last) * right_step + i * vector..]);
                     for lane in 0..LANES {
@@ -132,7 +137,7 @@ impl<T: Element> Tail<'_, T> {
         }
         for step in 0..k {
             let cells = &left[step * left_step..][..LANES];
-            for tile in 0..tiles {
+            for tile in 0..TILES {
                 let (right, right_step) = right[tile];
                 let columns = &right[step * right_step..][..width];
                 for i in 0..width / vector {
@@ -145,7 +150,7 @@ impl<T: Element> Tail<'_, T> {
             }
         }
         for lane in 0..LANES {
-            for tile in 0..tiles {
+            for tile in 0..TILES {
                 for i in 0..width / vector {
                     T::store(simd, sums[lane][tile][i], &mut self.sums[lane][tile][i * vector..][..vector]);
                 }

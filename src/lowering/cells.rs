@@ -113,8 +113,8 @@ impl<'a, T: Element> Cells<'a, T> {
     {
         let lanes = Kernel::<T>::best().lanes();
         let count = rows.len();
-        if let Some(cells) = self.in_place(rows, windows.clone()) {
-            return Panels { cells, rows: count, lanes, step: lanes, row_step: self.slab.channel_len };
+        if let Some((cells, row_step)) = self.in_place(rows, windows.clone()) {
+            return Panels { cells, rows: count, lanes, step: lanes, row_step };
         }
         match self.is_copy {
             true => self.pack::<1>(places, windows, (panels, panel_len)),
@@ -130,8 +130,9 @@ impl<'a, T: Element> Cells<'a, T> {
         g.taps() == 1 && slab.has_all_windows(g) && are_planes_neighbours
     }
 
-    /// Where the first window of a row lies, if those after it follow, and vectors may read beyond the last.
-    fn in_place(&self, rows: Range<usize>, windows: Range<usize>) -> Option<&'a [T]> {
+    /// Where some rows of the patch matrix lie from a window on, and how far apart, if the windows after it follow, and vectors may
+    /// read beyond the last.
+    pub fn in_place(&self, rows: Range<usize>, windows: Range<usize>) -> Option<(&'a [T], usize)> {
         let step = self.slab.channel_len;
         if !self.is_flat() || (step * size_of::<T>()).is_multiple_of(SAME_SET_BYTES) {
             return None;
@@ -140,11 +141,29 @@ impl<'a, T: Element> Cells<'a, T> {
         let place = windows.start - (self.first[0] * height + self.first[1]) * width;
         let start = rows.start * step - self.base + place;
         let end = start + (rows.len() - 1) * step + Kernel::<T>::best().padded(windows.len());
-        self.values.get(start..end)
+        Some((self.values.get(start..end)?, step))
+    }
+
+    /// What is read after the windows before `end` of a block of rows: the next `count` windows of the task's, which are `all` from
+    /// `first` on, else the next block's first ones, else perhaps those of the next task.
+    pub fn next(
+        &self,
+        (rows, block_rows): (Range<usize>, usize),
+        (first, all): (usize, usize),
+        (end, count): (usize, usize),
+    ) -> Input<T> {
+        let (depth, last) = (self.geometry.patch_rows(), first + all);
+        if end < last {
+            self.ahead(rows, end..last.min(end + count))
+        } else if rows.end < depth {
+            self.ahead(rows.end..depth.min(rows.end + block_rows), first..first + all.min(count))
+        } else {
+            self.ahead(0..depth.min(block_rows), last..last + all.min(count))
+        }
     }
 
     /// What the panels of other windows are made of, where that lies in an image; windows beyond it are those of the next.
-    pub fn ahead(&self, rows: Range<usize>, windows: Range<usize>) -> Input<T> {
+    fn ahead(&self, rows: Range<usize>, windows: Range<usize>) -> Input<T> {
         let image_len = self.slab.channel_len * self.geometry.in_channels;
         let rows = if self.is_copy || !self.is_flat() { 0..0 } else { rows };
         let start = match windows.start.checked_sub(self.slab.channel_len) {

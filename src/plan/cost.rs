@@ -15,9 +15,11 @@ const FUSED_SHARE: f64 = 0.85;
 const FUSED_OUTPUT: f64 = 12.0;
 
 /// What `Strassen` adds to that: for an output and each block of so many bytes of rows, whose products are added up one by
-/// one, and for an element of the patch matrix. (Set on layers of 256 to 2304 rows, on units of 128 bits.)
-const STRASSEN_OUTPUT: f64 = 56.0;
-const STRASSEN_PACKED: f64 = 4.0;
+/// one, and for an element of the patch matrix, that of kernels of one cell or of others, whose quarters are packed as well. (Set on
+/// 1×1 layers of 64 to 1024 rows with registers of 512 bits, and 3×3 layers with 256.)
+const STRASSEN_OUTPUT: f64 = 10.0;
+const STRASSEN_SUMS: f64 = 4.0;
+const STRASSEN_PACKED: f64 = 10.0;
 
 /// Share of its time that a Winograd algorithm's products spend in the microkernel.
 const WINOGRAD_SHARE: f64 = 0.93;
@@ -95,7 +97,8 @@ pub(super) fn cost(geometry: &ConvGeometry, algorithm: Algorithm, size: usize) -
             let (products, others) = match algorithm {
                 Algorithm::Strassen => {
                     let blocks = (rows * size as f64 / STRASSEN_BLOCK_BYTES as f64).ceil();
-                    (7.0 / 8.0, outputs * blocks * STRASSEN_OUTPUT + rows * windows * STRASSEN_PACKED)
+                    let packed = if g.taps() == 1 { STRASSEN_SUMS } else { STRASSEN_PACKED };
+                    (7.0 / 8.0, outputs * blocks * STRASSEN_OUTPUT + rows * windows * packed)
                 }
                 _ => (1.0, 0.0),
             };

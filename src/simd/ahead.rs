@@ -79,12 +79,26 @@ pub(crate) struct Input<T> {
     /// Cache lines of each, and those of the first that were asked for.
     lines: usize,
     asked: usize,
+    /// What is asked for before them, and how many lines it has.
+    first: *const T,
+    first_lines: usize,
 }
 
 impl<T> Input<T> {
     /// Of so many cells each. It may be any address.
     pub fn new(start: *const T, (runs, step): (usize, usize), cells: usize) -> Self {
-        Self { start, step, runs, lines: (cells * size_of::<T>()).div_ceil(LINE_BYTES), asked: 0 }
+        let lines = Self::lines_of(cells);
+        Self { start, step, runs, lines, asked: 0, first: start, first_lines: 0 }
+    }
+
+    fn lines_of(cells: usize) -> usize {
+        (cells * size_of::<T>()).div_ceil(LINE_BYTES)
+    }
+
+    /// Puts what is needed sooner before the rest: the weights of the next tile. Where they come from memory, the processor does not
+    /// find each page of them in time by itself.
+    pub fn put_first(&mut self, weights: &[T]) {
+        (self.first, self.first_lines) = (weights.as_ptr(), Self::lines_of(weights.len()));
     }
 
     /// Nothing.
@@ -107,7 +121,11 @@ impl<T> Input<T> {
     /// Asks for the next line, if any is left.
     #[inline(always)]
     pub fn ask_one(&mut self) {
-        if self.runs > 0 {
+        if self.first_lines > 0 {
+            ask_for_line::<T, false>(self.first);
+            self.first = self.first.wrapping_add(LINE_BYTES / size_of::<T>());
+            self.first_lines -= 1;
+        } else if self.runs > 0 {
             ask_for_line::<T, false>(self.start.wrapping_add(self.asked * (LINE_BYTES / size_of::<T>())));
             self.asked += 1;
             if self.asked >= self.lines {

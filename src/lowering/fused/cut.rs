@@ -15,6 +15,9 @@ use crate::lowering::slab::{NEIGHBOURS, slab_dims, slab_line_len};
 /// passes over the output than fewer would.
 const BLOCK_BYTES: usize = 1536;
 
+/// More where a task has one panel, which a tile's weights meet once.
+const LONG_BLOCK_BYTES: usize = 2048;
+
 /// The same where channels lie on the lanes: there the tile of weights comes from the L2 for each few windows. 1152 rows of
 /// f32 were faster than 384 and 576, and as fast as more. (Their products are added up in shorter chains.)
 const CHANNEL_BLOCK_BYTES: usize = 4608;
@@ -48,6 +51,10 @@ const NEAR_PANEL_BYTES: usize = 128 << 10;
 /// Windows of the images of a batch that a task takes together, at the most: the weights are read once for all of them. Of
 /// larger images each is a task of its own.
 const FOLDED_WINDOWS: usize = 256;
+
+/// Weights that do not stay in the L2. (1024→1024 1×1 kernels at 7, 4 MiB, are 1.15 times as fast image by image, 512→1024, 2 MiB,
+/// 0.98 times.)
+const FAR_WEIGHT_BYTES: usize = 3 << 20;
 
 /// The sums of such a task. They do not all stay in the L2, but fewer channels would have the windows packed too often.
 const FOLDED_SUM_BYTES: usize = 832 << 10;
@@ -225,10 +232,18 @@ pub(super) fn is_small(geometry: &ConvGeometry) -> bool {
     2 * geometry.windows() <= FOLDED_WINDOWS
 }
 
+/// Whether the images of a batch are better taken one by one, however small: where they are their own patch matrices, which a task
+/// with several of them would have to pack, and weights leave the L2 before any of them is read again.
+pub(super) fn is_read_in_place(geometry: &ConvGeometry, vector: Vector) -> bool {
+    let weights = geometry.group_out_channels().saturating_mul(geometry.patch_rows());
+    geometry.is_pointwise() && weights.saturating_mul(vector.size) >= FAR_WEIGHT_BYTES
+}
+
 /// Rows of the patch matrix in one block: those of whole channels, so that each is padded once.
 fn block_rows(geometry: &ConvGeometry, vector: Vector, lanes: Lanes) -> usize {
     let (depth, taps) = (geometry.patch_rows().max(1), geometry.taps());
     let bytes = match lanes {
+        Lanes::Windows if geometry.windows() <= vector.lanes => LONG_BLOCK_BYTES,
         Lanes::Windows => BLOCK_BYTES,
         // All of them: lines of an output are written once.
         Lanes::Rows => depth * vector.size,

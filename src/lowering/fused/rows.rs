@@ -4,11 +4,11 @@ use ndarray::{ArrayViewMut2, Axis};
 
 use super::Task;
 use super::weights::Tiles;
-use super::windows::{MOST_CHANNELS, lines};
 use crate::element::Element;
 use crate::gemm::{Finish, Kernel, Windows};
 use crate::lowering::lanes::Lanes;
 use crate::lowering::pieces::{blocks, entries};
+use crate::lowering::tile::{MOST_CHANNELS, lines};
 
 impl<T: Element> Task<'_, '_, '_, T> {
     /// All products of all windows, of which each row fills a register.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use ndarray::{ArrayView2, ArrayViewMut1, ArrayViewMut2, Axis, s};
+use ndarray::{ArrayViewMut2, Axis, s};
 
 use super::Task;
 use super::weights::Tiles;
@@ -13,11 +13,8 @@ use crate::lowering::cells::Cells;
 use crate::lowering::lanes::Lanes;
 use crate::lowering::pieces::blocks;
 use crate::lowering::runs::copy_short;
-use crate::lowering::tile::store_tile;
+use crate::lowering::tile::multiply_tile;
 use crate::simd::Input;
-
-/// Channels of the widest tile.
-pub(super) const MOST_CHANNELS: usize = 14;
 
 impl<T: Element> Task<'_, '_, '_, T> {
     /// Adds the products of one block of rows of the patch matrix, with windows on the lanes.
@@ -35,24 +32,10 @@ impl<T: Element> Task<'_, '_, '_, T> {
             let count = (lanes * self.layout.panels).min(windows - start);
             let first = self.window + start;
             let panels = cells.panels((rows.clone(), places), first..first + count, (&mut *panels, panel_len));
-            let ahead = self.next(&cells, rows.clone(), start + count);
+            let next = (self.window + start + count, lanes * self.layout.panels);
+            let ahead = cells.next((rows.clone(), self.layout.block_rows), (self.window, windows), next);
             self.multiply_by_windows(panels, (start, count), (rows.clone(), store), (sums, ahead));
         }
-    }
-
-    /// What is read after the windows before `end` of a block of rows: the next windows, else the next block's first ones, else
-    /// perhaps those of the next region.
-    fn next(&self, cells: &Cells<'_, T>, rows: Range<usize>, end: usize) -> Input<T> {
-        let (depth, all) = (self.geometry.patch_rows(), self.windows());
-        let count = Kernel::<T>::best().lanes() * self.layout.panels;
-        let (rows, windows) = if end < all {
-            (rows, end..all.min(end + count))
-        } else if rows.end < depth {
-            (rows.end..depth.min(rows.end + self.layout.block_rows), 0..all.min(count))
-        } else {
-            (0..depth.min(self.layout.block_rows), all..all + all.min(count))
-        };
-        cells.ahead(rows, self.window + windows.start..self.window + windows.end)
     }
 
     /// Tiles of channels × windows go straight to the output of an image, where its windows lie side by side and fill whole
@@ -98,7 +81,8 @@ impl<T: Element> Task<'_, '_, '_, T> {
             let finish = Finish { start: starts.as_ref().map(|starts| &starts[..]), bounds };
             for (offset, tile) in blocks(vectors, Axis(0), tiles.most) {
                 let others = &weights[k * tile.nrows()..];
-                multiply(panels, weights, (store, finish.from(offset), tile), buffer, &mut next);
+                next.put_first(&others[..others.len().min(k * tiles.most)]);
+                multiply_tile(panels, weights, (store, finish.from(offset), tile), buffer, &mut next);
                 weights = others;
             }
             // Last, since it has too little to do while it waits for weights.
@@ -120,45 +104,4 @@ impl<T: Element> Task<'_, '_, '_, T> {
             }
         }
     }
-}
-
-/// A tile of channels for some windows, with weights that begin with its own.
-fn multiply<T: Element>(
-    panels: Panels<'_, T>,
-    weights: &[T],
-    (store, finish, to): (Store, Finish<'_, T>, ArrayViewMut2<'_, T>),
-    buffer: &mut [T],
-    next: &mut Input<T>,
-) {
-    let kernel = Kernel::<T>::best();
-    let (channels, windows) = to.dim();
-    let straight = match to.strides()[1] {
-        1 if panels.last(windows, kernel.vector).is_some() => windows,
-        1 => windows & !(kernel.vector - 1),
-        _ => 0,
-    };
-    let (whole, rest) = to.split_at(Axis(1), straight);
-    if straight > 0 {
-        kernel.multiply_panels(panels, weights, (store, finish, &mut lines(whole)[..channels]), next);
-    }
-    let starting = Finish { bounds: None, ..finish };
-    for (start, mut tile) in blocks(rest, Axis(1), panels.lanes) {
-        let padded = kernel.padded(tile.ncols());
-        let sums = &mut buffer[..channels * padded];
-        let mut rest = sums.chunks_exact_mut(padded);
-        let mut lines: [&mut [T]; MOST_CHANNELS] = std::array::from_fn(|_| rest.next().unwrap_or_default());
-        let panels = Panels { cells: panels.from(straight + start), ..panels };
-        kernel.multiply_panels(panels, weights, (Store::Overwrite, starting, &mut lines[..channels]), next);
-        let sums = ArrayView2::from_shape((channels, padded), sums).expect("the sums of a tile");
-        store_tile(sums, store, tile.view_mut());
-        if finish.bounds.is_some() {
-            tile.map_inplace(|to| *to = finish.bound(*to));
-        }
-    }
-}
-
-/// The lines of a tile, each side by side, and empty ones.
-pub(super) fn lines<T>(tile: ArrayViewMut2<'_, T>) -> [&mut [T]; MOST_CHANNELS] {
-    let mut lines = tile.into_outer_iter_mut();
-    std::array::from_fn(|_| lines.next().and_then(ArrayViewMut1::into_slice).unwrap_or_default())
 }

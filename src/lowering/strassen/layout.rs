@@ -1,10 +1,13 @@
 //! The sizes of Strassen's multiplication. None of them depends on the number of threads but the channels of a task,
 //! since which windows make a pair is part of the sums.
 
+use super::pair::{PANELS, ROWS_AT_ONCE};
+use crate::gemm::QUARTER_VECTORS;
 use crate::geometry::ConvGeometry;
 use crate::lowering::lanes::Vector;
-use crate::lowering::pieces::block_length;
+use crate::lowering::pieces::{block_length, even_blocks};
 use crate::lowering::scratch::ALIGNMENT_BYTES;
+use crate::lowering::shares::{PARTS_A_THREAD, block_lengths, soonest, time_of_all};
 use crate::lowering::slab::{NEIGHBOURS, Slab, is_padded, slab_dims, slab_line_len};
 use crate::parallel;
 
@@ -19,21 +22,17 @@ const SLAB_BYTES: usize = 384 << 10;
 const OUTPUT_BYTES: usize = 512 << 10;
 /// Outputs of a single block are written once.
 const SINGLE_OUTPUT_BYTES: usize = 1024 << 10;
-const PANEL_BYTES: usize = 400 << 10;
+/// With few weights the panels are fewer, so that what is asked for meanwhile stays there, too. (256→64 at 56, batch 8: 1.05.)
+const PANEL_BYTES: usize = 464 << 10;
+const NEAR_PANEL_BYTES: usize = 288 << 10;
+const WEIGHT_BYTES: usize = 256 << 10;
 
-/// Tasks a thread, and the fewest output channels of one, which has to pack its windows.
-const TASKS_A_THREAD: usize = 3;
-const MIN_CHANNELS: usize = 128;
+/// Windows of a task: enough for its weights, and few enough that large images have tasks for several threads.
+const MOST_WINDOWS: usize = 512;
 
-/// Panels of a pair, and the places of those that products read. `T3` is where the windows' `B₁₂` was.
-pub(super) const PANELS: usize = 7;
-pub(super) const B11: usize = 0;
-pub(super) const B21: usize = 1;
-pub(super) const T3: usize = 2;
-pub(super) const B22: usize = 3;
-pub(super) const T1: usize = 4;
-pub(super) const T2: usize = 5;
-pub(super) const T4: usize = 6;
+/// What a task adds for each cell of its patch matrix, in multiply-adds: for the sums, and where cells are copied for that.
+const SUMS: f64 = 4.0;
+const COPY: f64 = 20.0;
 
 /// Whether quarters can be made: of an even number of output channels, and an even number of rows of the patch matrix.
 pub(crate) fn applies(geometry: &ConvGeometry) -> bool {
@@ -48,8 +47,12 @@ pub(crate) struct Layout {
     pub block_rows: usize,
     /// Output rows of one task.
     pub rows: usize,
-    /// Output channels of one task.
+    /// Output channels of one task, and of a pair of tiles.
     pub channels: usize,
+    pub pair_channels: usize,
+    /// Windows of the widest half of a pair, and of a register.
+    pub lanes: usize,
+    pub vector: usize,
     /// The padded copy that windows are read from.
     pub slab: Slab,
     /// The image itself as a slab, where it needs neither padding nor phases.
@@ -69,21 +72,23 @@ impl Layout {
         while cut.len(geometry, vector).saturating_mul(vector.size) > workspace_bytes && cut.shrink() {}
         let g = geometry;
         let outs = g.group_out_channels().max(1);
-        let threads = parallel::threads();
-        let regions = g.axes[1].output.div_ceil(cut.rows);
-        let tasks = (g.batch * g.groups * g.axes[0].output * regions).max(1);
-        let missing = if threads > 1 { (TASKS_A_THREAD * threads).div_ceil(tasks) } else { 1 };
-        let channels = block_length(outs, missing.min(outs.div_ceil(MIN_CHANNELS)), 2 * vector.columns);
+        let pair_channels = block_length(outs, outs.div_ceil(2 * vector.row_channels), 2);
+        let image = Slab::whole(g, NEIGHBOURS, g.group_in_channels());
+        let read = if image.is_some() { SUMS } else { SUMS + COPY };
+        let channels = shared_channels(g, cut.rows, pair_channels, read);
         Self {
             block_rows: cut.block_rows,
             rows: cut.rows,
             channels,
+            pair_channels,
+            lanes: half_lanes(vector),
+            vector: vector.len,
             slab: Slab::new(g, NEIGHBOURS, [1, cut.rows], g.group_in_channels()),
-            image: Slab::whole(g, NEIGHBOURS, g.group_in_channels()),
+            image,
             pairs: cut.pairs,
             slab_len: cut.slab_len(g),
             panel_len: cut.panel_len(vector),
-            buffer_len: BUFFERS * vector.lanes * vector.columns,
+            buffer_len: buffer_len(vector),
             slack: 2 * ALIGNMENT_BYTES / vector.size,
         }
     }
@@ -93,10 +98,10 @@ impl Layout {
         PANELS * self.panel_len
     }
 
-    /// Elements of all panels: where windows are left without a whole pair they may take the places of two pairs, one of
+    /// Elements of all panels: windows that are left without a whole pair may take the places of two pairs, one of
     /// fewer lanes and what makes no pair.
     pub fn panels_len(&self) -> usize {
-        (self.pairs + 1) * self.pair_len()
+        (self.pairs + 2) * self.pair_len()
     }
 
     /// Elements of the scratch memory of one lane, with room to align its parts.
@@ -105,8 +110,11 @@ impl Layout {
     }
 }
 
-/// Tiles in the buffer: four products, and four of outputs that do not lie side by side.
-const BUFFERS: usize = 8;
+/// Elements of the buffer: two tiles of sums and four of outputs that do not lie side by side, or some rows of a panel.
+fn buffer_len(vector: Vector) -> usize {
+    let rows = ROWS_AT_ONCE * half_lanes(vector) + 64 / vector.size;
+    rows.max(6 * half_lanes(vector) * vector.row_channels)
+}
 
 /// The cut before its offsets are worked out.
 struct Cut {
@@ -122,22 +130,27 @@ impl Cut {
         let [_, oh, ow] = g.axes.map(|axis| axis.output.max(1));
         let (depth, taps) = (g.patch_rows().max(1), g.taps());
         // A pair of wide panels has fewer rows.
-        let block = (BLOCK_BYTES / vector.size).min(2 * PANEL_BYTES / (PANELS * vector.lanes * vector.size));
+        let block = (BLOCK_BYTES / vector.size).min(2 * PANEL_BYTES / (PANELS * half_lanes(vector) * vector.size));
         // Whole channels in each half of a block, so that each is padded once.
         let unit = if 2 * taps <= block { 2 * taps } else { 2 };
         let block_rows = block_length(depth, depth.div_ceil(block / unit * unit), unit);
         let lines = |bytes: usize, line_bytes: usize| (bytes / line_bytes.max(1)).max(1);
         // The image itself is read as it lies, but for views that do not lie so.
-        let slab_bytes = if g.axes[2].stride == 1 && !is_padded(g) { 2 * SLAB_BYTES } else { SLAB_BYTES };
+        let slab_bytes = if taps == 1 && !is_padded(g) { 2 * SLAB_BYTES } else { SLAB_BYTES };
         let slab_line =
             block_rows.div_ceil(taps).saturating_mul(slab_line_len(g, NEIGHBOURS)).saturating_mul(vector.size);
         let output_bytes = if depth > block_rows { OUTPUT_BYTES } else { SINGLE_OUTPUT_BYTES };
         let output_line = g.group_out_channels().saturating_mul(ow).saturating_mul(vector.size);
-        let wanted = lines(slab_bytes, slab_line).min(lines(output_bytes, output_line)).min(oh);
+        let wanted =
+            lines(slab_bytes, slab_line).min(lines(output_bytes, output_line)).min(lines(MOST_WINDOWS, ow)).min(oh);
         let rows = fill_pairs(oh.div_ceil(oh.div_ceil(wanted)), oh, ow, vector);
-        let pair_bytes = PANELS * block_rows / 2 * vector.lanes * vector.size;
-        let pairs = (PANEL_BYTES / pair_bytes.max(1)).clamp(1, (rows * ow).div_ceil(2 * vector.lanes).max(1));
-        Self { block_rows, taps, rows, pairs }
+        let pair_bytes = PANELS * block_rows / 2 * half_lanes(vector) * vector.size;
+        let weight_bytes = 2 * g.group_out_channels().saturating_mul(block_rows).saturating_mul(vector.size);
+        let bytes = if weight_bytes > WEIGHT_BYTES { PANEL_BYTES } else { NEAR_PANEL_BYTES };
+        let pairs = (bytes / pair_bytes.max(1)).clamp(1, (rows * ow).div_ceil(2 * half_lanes(vector)).max(1));
+        // Even parts.
+        let all = (rows * ow).div_ceil(2 * half_lanes(vector)).max(1);
+        Self { block_rows, taps, rows, pairs: all.div_ceil(all.div_ceil(pairs)) }
     }
 
     fn slab_len(&self, geometry: &ConvGeometry) -> usize {
@@ -152,13 +165,13 @@ impl Cut {
 
     fn panel_len(&self, vector: Vector) -> usize {
         // Rows are copied by whole 64-byte chunks, the last of which may run over.
-        self.block_rows / 2 * vector.lanes + 64 / vector.size
+        self.block_rows / 2 * half_lanes(vector) + 64 / vector.size
     }
 
     /// Elements of scratch memory.
     fn len(&self, geometry: &ConvGeometry, vector: Vector) -> usize {
-        let panels = (self.pairs + 1).saturating_mul(PANELS).saturating_mul(self.panel_len(vector));
-        self.slab_len(geometry).saturating_add(panels).saturating_add(BUFFERS * vector.lanes * vector.columns)
+        let panels = (self.pairs + 2).saturating_mul(PANELS).saturating_mul(self.panel_len(vector));
+        self.slab_len(geometry).saturating_add(panels).saturating_add(buffer_len(vector))
     }
 
     /// Makes the cut smaller; false if it cannot be.
@@ -176,9 +189,32 @@ impl Cut {
     }
 }
 
+/// Output channels of a task of so many rows, in whole pairs of tiles, with which the last thread is done first.
+fn shared_channels(g: &ConvGeometry, rows: usize, pair_channels: usize, read: f64) -> usize {
+    let (outs, threads, height) = (g.group_out_channels().max(1), parallel::threads(), g.axes[1].output.max(1));
+    let images = (g.batch * g.groups * g.axes[0].output).max(1);
+    let time = |&channels: &usize| {
+        let heights = (0..height).step_by(rows).map(|first| rows.min(height - first) as f64);
+        let blocks = even_blocks(outs, channels, pair_channels).map(|block| block.len() as f64 + read);
+        let tasks: Vec<f64> = blocks.flat_map(|cost| heights.clone().map(move |height| height * cost)).collect();
+        time_of_all(&tasks, images, threads)
+    };
+    let lengths = block_lengths(outs.div_ceil(pair_channels), PARTS_A_THREAD * threads);
+    soonest(lengths.map(|pairs| pairs.saturating_mul(pair_channels).min(outs)), time).unwrap_or(outs)
+}
+
+/// Windows of the widest half of a pair: those of the microkernel's tile.
+fn half_lanes(vector: Vector) -> usize {
+    QUARTER_VECTORS * vector.len
+}
+
 /// The windows of each half of the pairs that so many windows make, in the order of the windows: whole panels, and one
-/// pair of fewer vectors. What is left is less than two vectors.
-pub(super) fn halves(windows: usize, (lanes, vector): (usize, usize)) -> impl Iterator<Item = usize> {
+/// pair of a register each. What is left is less than two registers.
+pub(super) fn halves(windows: usize, layout: &Layout) -> impl Iterator<Item = usize> {
+    cut_halves(windows, (layout.lanes, layout.vector))
+}
+
+fn cut_halves(windows: usize, (lanes, vector): (usize, usize)) -> impl Iterator<Item = usize> {
     let whole = windows / (2 * lanes);
     let last = windows % (2 * lanes) / (2 * vector) * vector;
     std::iter::repeat_n(lanes, whole).chain((last > 0).then_some(last))
@@ -187,9 +223,9 @@ pub(super) fn halves(windows: usize, (lanes, vector): (usize, usize)) -> impl It
 /// Fewer rows a task, down to half of `rows`, if fewer windows are left without a pair.
 fn fill_pairs(rows: usize, all_rows: usize, width: usize, vector: Vector) -> usize {
     let left = |windows: usize| {
-        let paired: usize = halves(windows, (vector.lanes, vector.len)).map(|half| 2 * half).sum();
+        let paired: usize = cut_halves(windows, (half_lanes(vector), vector.len)).map(|half| 2 * half).sum();
         // A pair of few vectors is slower, too.
-        (windows - paired) * 4 + windows % (2 * vector.lanes)
+        (windows - paired) * 4 + windows % (2 * half_lanes(vector))
     };
     let cost = |rows: usize| {
         let (whole, rest) = (all_rows / rows, all_rows % rows);
@@ -206,7 +242,7 @@ mod tests {
     fn pairs_are_of_whole_vectors_and_leave_less_than_two() {
         for (lanes, vector) in [(16, 8), (64, 16), (2, 1), (12, 4)] {
             for windows in 0..5 * lanes {
-                let found: Vec<usize> = halves(windows, (lanes, vector)).collect();
+                let found: Vec<usize> = cut_halves(windows, (lanes, vector)).collect();
                 let paired: usize = found.iter().map(|half| 2 * half).sum();
                 assert!(paired <= windows && windows - paired < 2 * vector, "{windows} windows: {found:?}");
                 assert!(found.iter().all(|&half| half > 0 && half <= lanes && half % vector == 0), "{found:?}");

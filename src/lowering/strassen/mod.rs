@@ -19,6 +19,7 @@
 //! Sums are not those of the definition: see `Numerics`.
 
 mod layout;
+mod pair;
 mod sums;
 mod weights;
 
@@ -30,20 +31,22 @@ use std::ops::Range;
 use ndarray::{ArrayView5, ArrayViewMut2, ArrayViewMut3, Axis, s};
 
 use self::layout::halves;
-use self::sums::{Combine, differences};
+use self::pair::Pair;
+use self::sums::Source;
 use self::weights::{Part, Parts};
 use super::Epilogue;
 use super::cells::Cells;
 use super::image::Image;
 use super::panel::pack_panel;
-use super::pieces::{blocks, channel_blocks, full_blocks};
+use super::pieces::{blocks, channel_blocks, even_blocks};
 use super::scratch::aligned;
 use super::slab::Region;
-use super::tile::{multiply_tile, store_tile};
+use super::tile::{lines, multiply_tile};
 use crate::element::Element;
-use crate::gemm::{Finish, Kernel, Operands, Store, multiply_tail};
+use crate::gemm::{Factors, Finish, Kernel, Operands, Panels, Quarters, Store, multiply_tail};
 use crate::geometry::ConvGeometry;
 use crate::parallel;
+use crate::simd::Input;
 
 /// `output [N, OC, windows] = W · Cols(input)`, with the weights as [`pack_weights`] left them.
 pub(super) fn forward<T: Element>(
@@ -56,30 +59,30 @@ pub(super) fn forward<T: Element>(
     let g = geometry;
     let [_, oh, ow] = g.axes.map(|axis| axis.output);
     let (outs, depth) = (g.group_out_channels(), g.patch_rows());
-    let pieces = channel_blocks(output, outs, |all| full_blocks(all, layout.channels)).flat_map(
-        move |(image, channel, rows)| {
-            blocks(rows, Axis(1), oh * ow).flat_map(move |(start, plane)| {
-                blocks(plane, Axis(1), layout.rows * ow)
-                    .map(move |(window, piece)| (image, channel, start + window, piece))
-            })
-        },
-    );
+    let cut = |all| even_blocks(all, layout.channels, layout.pair_channels);
+    let pieces = channel_blocks(output, outs, cut).flat_map(move |(image, channel, rows)| {
+        blocks(rows, Axis(1), oh * ow).flat_map(move |(start, plane)| {
+            blocks(plane, Axis(1), layout.rows * ow).map(move |(window, piece)| (image, channel, start + window, piece))
+        })
+    });
     parallel::for_each(pieces, workspace, layout.slot_len(), |(image, channel, window, piece), slot: &mut [T]| {
         let group = channel / outs;
         let weights = &weights[group * weights::len(outs, depth)..];
-        let mut task = Task { geometry: g, layout, weights, first: channel % outs, window, piece };
+        let mut task = Task { geometry: g, layout, weights, first: channel % outs, epilogue, channel, window, piece };
         task.run(Image::of(g, input, image, group), slot);
-        epilogue.apply(channel, task.piece);
     });
 }
 
 /// One block of output channels, from `first` of its group on, for the windows from `window` on.
-struct Task<'a, 'o, T> {
+struct Task<'a, 'e, 'o, T> {
     geometry: &'a ConvGeometry,
     layout: &'a Layout,
     /// Packed weights from this group on.
     weights: &'a [T],
     first: usize,
+    /// What finishes the output, whose channels begin with this one.
+    epilogue: Epilogue<'e, T>,
+    channel: usize,
     window: usize,
     piece: ArrayViewMut2<'o, T>,
 }
@@ -91,7 +94,7 @@ struct Block {
     store: Store,
 }
 
-impl<T: Element> Task<'_, '_, T> {
+impl<T: Element> Task<'_, '_, '_, T> {
     fn run(&mut self, image: Image<'_, T>, slot: &mut [T]) {
         let (g, layout) = (self.geometry, self.layout);
         let (copy, rest) = aligned(slot).split_at_mut(layout.slab_len);
@@ -107,40 +110,40 @@ impl<T: Element> Task<'_, '_, T> {
 
     /// Adds the products of one block of rows of the patch matrix.
     fn block(&mut self, rows: Range<usize>, cells: Cells<'_, T>, store: Store, (panels, buffer): (&mut [T], &mut [T])) {
-        let (kernel, layout) = (Kernel::<T>::best(), self.layout);
+        let layout = self.layout;
         let block = Block { half: rows.len() / 2, store };
-        let middle = rows.start + block.half;
-        let upper_and_lower = [cells.rows(rows.start..middle), cells.rows(middle..rows.end)];
-        let (first, windows, step) = (self.window, self.piece.ncols(), 2 * kernel.lanes() * layout.pairs);
-        // Both halves of the rows for some windows of the task.
-        let pack = |panels: &mut [&mut [T]], lanes, windows: Range<usize>| {
-            let chunks = cells.chunks(first + windows.start..first + windows.end);
-            for (panel, half) in panels.iter_mut().zip(upper_and_lower) {
-                pack_panel(panel, lanes, cells.values, half, &chunks);
-            }
-        };
-        for start in (0..windows).step_by(step) {
-            let count = step.min(windows - start);
+        let (windows, step) = (self.piece.ncols(), 2 * layout.lanes * layout.pairs);
+        let mut start = 0;
+        while start < windows {
+            // The last ones that make no whole pair come with those before them, since weights are read anew for each part.
+            let left = windows - start;
+            let count = if left < step + 2 * layout.lanes { left } else { step };
+            let windows = self.window + start..self.window + start + count;
+            let whole =
+                cells.in_place(rows.clone(), windows.clone()).map(|(cells, row_step)| Source { cells, row_step });
             let mut paired = 0;
             let mut pairs = panels.chunks_exact_mut(layout.pair_len());
-            for (half, panels) in halves(count, (kernel.lanes(), kernel.vector)).zip(pairs.by_ref()) {
-                let mut panels = panels.chunks_exact_mut(layout.panel_len);
-                let mut next = || panels.next().expect("a panel for each");
-                let mut quarters = [next(), next(), next(), next()];
-                for (side, panels) in quarters.chunks_exact_mut(2).enumerate() {
-                    let first = start + paired + side * half;
-                    pack(panels, half, first..first + half);
+            for half in halves(count, layout) {
+                let pair = Pair { windows: [paired, paired + half], half, rows: block.half };
+                let panels = pairs.next().expect("panels for each pair");
+                match whole {
+                    Some(whole) => pair.add_up(whole, panels, layout),
+                    None => pair.pack(cells, (rows.start, windows.start), (panels, buffer), layout),
                 }
-                let len = block.half * half;
-                differences(quarters.map(|panel| &mut panel[..len]), [next(), next(), next()].map(|to| &mut to[..len]));
                 paired += 2 * half;
             }
-            let rest = pairs.next().unwrap_or_default();
             if paired < count {
-                let (upper, lower) = rest.split_at_mut(layout.panel_len);
-                pack(&mut [upper, lower], kernel.lanes(), start + paired..start + count);
+                let (upper, lower) = pairs.next().expect("panels for what is left").split_at_mut(layout.panel_len);
+                let chunks = cells.chunks(windows.start + paired..windows.end);
+                let middle = rows.start + block.half;
+                for (panel, rows) in [(upper, rows.start..middle), (lower, middle..rows.end)] {
+                    pack_panel(panel, layout.lanes, cells.values, cells.rows(rows), &chunks);
+                }
             }
-            self.multiply(&rows, block, (start, count), (panels, buffer));
+            let next = (windows.end, step);
+            let mut next = cells.next((rows.clone(), layout.block_rows), (self.window, self.piece.ncols()), next);
+            self.multiply(&rows, block, (start, count), (whole, panels, buffer), &mut next);
+            start += count;
         }
     }
 
@@ -150,77 +153,82 @@ impl<T: Element> Task<'_, '_, T> {
         rows: &Range<usize>,
         block: Block,
         (start, count): (usize, usize),
-        (panels, buffer): (&[T], &mut [T]),
+        (whole, panels, buffer): (Option<Source<'_, T>>, &[T], &mut [T]),
+        next: &mut Input<T>,
     ) {
-        let (kernel, layout) = (Kernel::<T>::best(), self.layout);
+        let layout = self.layout;
         let before = weights::len(self.geometry.group_out_channels(), rows.start);
         let mut weights = &self.weights[before + weights::len(self.first, rows.len())..];
-        let is_contiguous = self.piece.strides()[1] == 1;
         let piece = self.piece.slice_mut(s![.., start..start + count]);
-        for (_, channels) in blocks(piece, Axis(0), 2 * kernel.columns()) {
+        let is_last = rows.end == self.geometry.patch_rows();
+        for (first, mut channels) in blocks(piece, Axis(0), layout.pair_channels) {
             let parts = Parts::new(weights, block.half, channels.nrows() / 2);
             weights = &weights[weights::len(channels.nrows(), rows.len())..];
-            let (mut windows, mut pairs) = (channels, panels.chunks_exact(layout.pair_len()));
-            for half in halves(count, (kernel.lanes(), kernel.vector)) {
-                let (tile, rest) = windows.split_at(Axis(1), 2 * half);
-                let panels = pairs.next().expect("panels for each pair");
-                if is_contiguous {
-                    multiply_pair(parts, (panels, layout.panel_len), block, tile, buffer);
-                } else {
-                    let (sums, buffer) = buffer.split_at_mut(tile.len());
-                    let mut sums = ArrayViewMut2::from_shape(tile.dim(), sums).expect("sums of this tile");
-                    let overwrite = Block { store: Store::Overwrite, ..block };
-                    multiply_pair(parts, (panels, layout.panel_len), overwrite, sums.view_mut(), buffer);
-                    store_tile(sums.view(), block.store, tile);
-                }
-                windows = rest;
+            next.put_first(&weights[..weights.len().min(weights::len(layout.pair_channels, rows.len()))]);
+            let paired = halves(count, layout).map(|half| 2 * half).sum();
+            let (paired, rest) = channels.view_mut().split_at(Axis(1), paired);
+            multiply_pairs(layout, (parts, block), paired, (whole, panels, buffer), next);
+            if !rest.is_empty() {
+                let panels = panels.chunks_exact(layout.pair_len()).nth(halves(count, layout).count());
+                let panels = panels.expect("panels for what is left").split_at(layout.panel_len);
+                multiply_rest((parts, block), (panels, layout.lanes), rest, buffer);
             }
-            if !windows.is_empty() {
-                let panels = pairs.next().expect("panels for what is left").split_at(layout.panel_len);
-                multiply_rest(parts, panels, block, (windows, is_contiguous), buffer);
+            if is_last {
+                self.epilogue.apply(self.channel + first, channels);
             }
         }
     }
 }
 
-/// A pair of tiles of channels for a pair of panels of windows, whose windows lie side by side in `c`.
-#[inline(always)]
-fn multiply_pair<T: Element>(
-    parts: Parts<'_, T>,
-    (panels, panel_len): (&[T], usize),
-    Block { half: k, store }: Block,
-    c: ArrayViewMut2<'_, T>,
-    buffer: &mut [T],
+/// A pair of tiles of channels for all pairs of tiles of windows.
+fn multiply_pairs<T: Element>(
+    layout: &Layout,
+    (parts, Block { half: rows, store }): (Parts<'_, T>, Block),
+    mut c: ArrayViewMut2<'_, T>,
+    (whole, panels, buffer): (Option<Source<'_, T>>, &[T], &mut [T]),
+    next: &mut Input<T>,
 ) {
-    let (columns, lanes) = (c.nrows() / 2, c.ncols() / 2);
-    let multiply = |part, panel: usize, store, to: ArrayViewMut2<'_, T>| {
-        let (left, right) = (&panels[panel * panel_len..], parts.get(part));
-        let operands = Operands { k, left, left_step: lanes, right, right_step: columns, right_column: 1 };
-        Kernel::<T>::best().run(operands, store, to);
+    let mut first = 0;
+    let pairs = halves(c.ncols(), layout).zip(panels.chunks_exact(layout.pair_len())).map(|(half, panels)| {
+        let pair = Pair { windows: [first, first + half], half, rows };
+        first += 2 * half;
+        (pair, panels)
+    });
+    let channels = c.nrows() / 2;
+    let mut multiply = |(pair, panels): (Pair, &[T]), lines: [&mut [&mut [T]]; 2], window, buffer: &mut [T]| {
+        let cells = pair.factors(whole, panels, layout);
+        let products = std::array::from_fn(|i| {
+            let Source { cells, row_step } = cells[i];
+            Factors { weights: parts.get(Part::OF_PRODUCTS[i]), cells, row_step }
+        });
+        let lines = lines.map(|lines| &mut lines[..channels]);
+        let quarters = Quarters { products, rows, store, lines, window, half: pair.half, buffer, next };
+        Kernel::<T>::best().multiply_quarters(quarters);
     };
-    let (upper, lower) = c.split_at(Axis(0), columns);
-    let ((mut c11, mut c12), (mut c21, c22)) = (upper.split_at(Axis(1), lanes), lower.split_at(Axis(1), lanes));
-    let mut products = buffer.chunks_exact_mut(columns * lanes);
-    let mut product = |part, panel| -> &[T] {
-        let product = products.next().expect("room for each product");
-        let to = ArrayViewMut2::from_shape((columns, lanes), &mut *product).expect("the product of a tile");
-        multiply(part, panel, Store::Overwrite, to);
-        product
-    };
-    let (p1, p6) = (product(Part::A11, layout::B11), product(Part::S2, layout::T2));
-    let (p5, p7) = (product(Part::S1, layout::T1), product(Part::S3, layout::T3));
-    multiply(Part::A12, layout::B21, store, c11.view_mut());
-    multiply(Part::S4, layout::B22, store, c12.view_mut());
-    multiply(Part::A22, layout::T4, store, c21.view_mut());
-    Combine { products: [p1, p6, p5, p7], store, outputs: [c11, c12, c21, c22] }.run();
+    if c.strides()[1] == 1 {
+        let (upper, lower) = c.split_at(Axis(0), channels);
+        let [mut upper, mut lower] = [lines(upper), lines(lower)];
+        pairs.for_each(|(pair, panels)| {
+            multiply((pair, panels), [&mut upper, &mut lower], pair.windows[0], &mut *buffer);
+        });
+    } else {
+        for (pair, panels) in pairs {
+            let mut tile = c.slice_mut(s![.., pair.windows[0]..pair.windows[0] + 2 * pair.half]);
+            let (sums, buffer) = buffer.split_at_mut(tile.len());
+            let mut sums = ArrayViewMut2::from_shape(tile.dim(), sums).expect("sums of this tile");
+            sums.assign(&tile);
+            let (upper, lower) = sums.view_mut().split_at(Axis(0), channels);
+            multiply((pair, panels), [&mut lines(upper), &mut lines(lower)], 0, buffer);
+            tile.assign(&sums);
+        }
+    }
 }
 
-/// The same for a few windows that make no pair: eight products.
+/// A pair of tiles of channels for a few windows that make no pair: eight products.
 fn multiply_rest<T: Element>(
-    parts: Parts<'_, T>,
-    (upper, lower): (&[T], &[T]),
-    Block { half: k, store }: Block,
-    (c, is_contiguous): (ArrayViewMut2<'_, T>, bool),
+    (parts, Block { half: k, store }): (Parts<'_, T>, Block),
+    ((upper, lower), lanes): ((&[T], &[T]), usize),
+    c: ArrayViewMut2<'_, T>,
     buffer: &mut [T],
 ) {
     let kernel = Kernel::<T>::best();
@@ -228,17 +236,16 @@ fn multiply_rest<T: Element>(
     let columns = channels / 2;
     let tail = count % kernel.vector;
     let whole = if tail <= kernel.most_tail() { count - tail } else { count };
-    let operands = |part, left| {
-        let (left_step, right) = (kernel.lanes(), parts.get(part));
-        Operands { k, left, left_step, right, right_step: columns, right_column: 1 }
-    };
     let (mut vectors, mut rest) = c.split_at(Axis(1), whole);
-    for (both, left, store) in [([Part::A11, Part::A21], upper, store), ([Part::A12, Part::A22], lower, Store::Add)] {
+    for (both, cells, store) in [([Part::A11, Part::A21], upper, store), ([Part::A12, Part::A22], lower, Store::Add)] {
         if !rest.is_empty() {
-            multiply_tail(operands(both[0], &left[whole..]), (store, Finish::NONE), rest.view_mut());
+            let (left, right) = (&cells[whole..], parts.get(both[0]));
+            let operands = Operands { k, left, left_step: lanes, right, right_step: columns, right_column: 1 };
+            multiply_tail(operands, (store, Finish::NONE), rest.view_mut());
         }
+        let panels = Panels { cells, rows: k, lanes, step: lanes, row_step: lanes };
         for (part, (_, tile)) in both.into_iter().zip(blocks(vectors.view_mut(), Axis(0), columns)) {
-            multiply_tile(operands(part, left), store, (tile, is_contiguous), buffer);
+            multiply_tile(panels, parts.get(part), (store, Finish::NONE, tile), buffer, &mut Input::none());
         }
     }
 }

@@ -4,7 +4,7 @@ use ndarray::ArrayView2;
 
 use super::Layout;
 use crate::element::Element;
-use crate::gemm::{Kernel, TAIL_SLACK};
+use crate::gemm::{PRODUCTS, TAIL_SLACK};
 
 /// The quarters of a pair of tiles and their sums, in the order in which they are packed: what both tiles multiply
 /// the same cells by lies side by side.
@@ -20,6 +20,11 @@ pub(super) enum Part {
     S4,
 }
 
+impl Part {
+    /// Those of the products, in the order of the microkernel.
+    pub const OF_PRODUCTS: [Self; PRODUCTS] = [Self::A11, Self::A12, Self::S2, Self::S1, Self::S4, Self::S3, Self::A22];
+}
+
 /// How many there are.
 const PARTS: usize = 8;
 
@@ -32,13 +37,12 @@ pub(super) fn len(channels: usize, rows: usize) -> usize {
 /// channels and part, and in a part by row. Behind them lies what may be read too far.
 pub(crate) fn pack_weights<T: Element>(kernels: ArrayView2<'_, T>, groups: usize, layout: &Layout) -> Vec<T> {
     let (channels, depth) = (kernels.nrows() / groups, kernels.ncols());
-    let most = 2 * Kernel::<T>::best().columns();
     let mut packed = Vec::with_capacity(groups * len(channels, depth) + TAIL_SLACK);
     for group in 0..groups {
         for row in (0..depth).step_by(layout.block_rows) {
             let half = layout.block_rows.min(depth - row) / 2;
-            for first in (0..channels).step_by(most) {
-                let columns = most.min(channels - first) / 2;
+            for first in (0..channels).step_by(layout.pair_channels) {
+                let columns = layout.pair_channels.min(channels - first) / 2;
                 let quarter = |down, right, k, column| {
                     kernels[[group * channels + first + down * columns + column, row + right * half + k]].to_f64()
                 };
