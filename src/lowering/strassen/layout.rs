@@ -7,7 +7,7 @@ use crate::geometry::ConvGeometry;
 use crate::lowering::lanes::Vector;
 use crate::lowering::pieces::{block_length, even_blocks};
 use crate::lowering::scratch::ALIGNMENT_BYTES;
-use crate::lowering::shares::{PARTS_A_THREAD, block_lengths, soonest, time_of_all};
+use crate::lowering::shares::{MANY_TASKS, PARTS_A_THREAD, block_lengths, soonest, time_of_all};
 use crate::lowering::slab::{NEIGHBOURS, Slab, is_padded, slab_dims, slab_line_len};
 use crate::parallel;
 
@@ -193,6 +193,9 @@ impl Cut {
 fn shared_channels(g: &ConvGeometry, rows: usize, pair_channels: usize, read: f64) -> usize {
     let (outs, threads, height) = (g.group_out_channels().max(1), parallel::threads(), g.axes[1].output.max(1));
     let images = (g.batch * g.groups * g.axes[0].output).max(1);
+    if images.saturating_mul(height.div_ceil(rows)) > MANY_TASKS.saturating_mul(threads) {
+        return outs;
+    }
     let time = |&channels: &usize| {
         let heights = (0..height).step_by(rows).map(|first| rows.min(height - first) as f64);
         let blocks = even_blocks(outs, channels, pair_channels).map(|block| block.len() as f64 + read);
