@@ -173,16 +173,7 @@ impl<T: Element> Tile<'_, '_, T> {
             } else {
                 self.next.ask_one();
             }
-            let mut windows = [T::splat(simd, T::zero()); VECTORS];
-            for vector in 0..VECTORS {
-                windows[vector] = T::load(simd, &cells[vector * lanes..]);
-            }
-            for i in 0..COUNT {
-                let weight = T::splat(simd, weights[i]);
-                for vector in 0..VECTORS {
-                    sums[i][vector] = T::fused(simd, windows[vector], weight, sums[i][vector]);
-                }
-            }
+            add_products(simd, (cells, weights), &mut sums);
             for part in (0..parts).filter(|_| TAIL > 0) {
                 let first = row * all_channels + channel + part * lanes;
                 let weights = T::load(simd, &self.weights[first..][..lanes]);
@@ -202,6 +193,26 @@ impl<T: Element> Tile<'_, '_, T> {
                 self.store.put(to, sum);
                 *to = self.finish.bound(*to);
             }
+        }
+    }
+}
+
+/// Adds the products of a step to the sums of a tile.
+#[inline(always)]
+pub(super) fn add_products<T: Element, S: Simd, const COUNT: usize, const VECTORS: usize>(
+    simd: S,
+    (cells, weights): (&[T], &[T]),
+    sums: &mut [[T::Vector<S>; VECTORS]; COUNT],
+) {
+    let lanes = T::lanes::<S>();
+    let mut windows = [T::splat(simd, T::zero()); VECTORS];
+    for vector in 0..VECTORS {
+        windows[vector] = T::load(simd, &cells[vector * lanes..]);
+    }
+    for i in 0..COUNT {
+        let weight = T::splat(simd, weights[i]);
+        for vector in 0..VECTORS {
+            sums[i][vector] = T::fused(simd, windows[vector], weight, sums[i][vector]);
         }
     }
 }

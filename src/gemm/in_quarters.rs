@@ -14,6 +14,7 @@
 
 use pulp::{Simd, WithSimd};
 
+use super::in_panels::add_products;
 use super::in_place::has_many_registers;
 use super::in_rows::by_count;
 use super::store::put_tile;
@@ -148,16 +149,7 @@ fn add_up<T: Element, S: Simd, const COUNT: usize, const VECTORS: usize>(
             }
             None => next.ask_one(),
         }
-        let mut windows = [T::splat(simd, T::zero()); VECTORS];
-        for vector in 0..VECTORS {
-            windows[vector] = T::load(simd, &cells[vector * lanes..]);
-        }
-        for i in 0..COUNT {
-            let weight = T::splat(simd, weights[i]);
-            for vector in 0..VECTORS {
-                sums[i][vector] = T::fused(simd, windows[vector], weight, sums[i][vector]);
-            }
-        }
+        add_products(simd, (cells, weights), &mut sums);
     }
     sums
 }

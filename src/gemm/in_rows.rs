@@ -11,6 +11,7 @@
 
 use pulp::{Simd, WithSimd};
 
+use super::in_panels::add_products;
 use super::in_place::{CHAIN, FEW, MANY, chain_length, has_many_registers};
 use super::store::{Finish, put_tile};
 use super::{Kernel, Store, Windows};
@@ -143,16 +144,7 @@ impl<T: Element> Tile<'_, '_, T> {
             }
             for (weights, &offset) in weights.chunks_exact(COUNT).zip(offsets) {
                 let cells = &cells[offset.wrapping_add(start)..][..VECTORS * lanes];
-                let mut windows = [T::splat(simd, T::zero()); VECTORS];
-                for vector in 0..VECTORS {
-                    windows[vector] = T::load(simd, &cells[vector * lanes..]);
-                }
-                for i in 0..COUNT {
-                    let weight = T::splat(simd, weights[i]);
-                    for vector in 0..VECTORS {
-                        sums[i][vector] = T::fused(simd, windows[vector], weight, sums[i][vector]);
-                    }
-                }
+                add_products(simd, (cells, weights), &mut sums);
             }
             let is_last = (part + 1) * length >= self.windows.offsets.len();
             put_tile(simd, sums, (self.lines, 0, window), (Store::after(part), bounds.filter(|_| is_last)));
