@@ -309,6 +309,15 @@ mod tests {
         assert_eq!(layer(1024, 256, 11, plain), Algorithm::Fused);
         assert_eq!(chosen([1, 128, 56, 56], [128, 128, 3, 3], plain.stride([3, 2])), Algorithm::Strassen);
         assert_eq!(layer(1024, 1024, 14, plain), Algorithm::Fused);
+        // Wide registers multiply so fast that packing every quarter would cost more than a product.
+        let wide = |input: [usize; 4], weight: [usize; 4], options: ConvOptions<2>| {
+            let geometry = options.geometry(&input, &weight).unwrap();
+            let ConvOptions { algorithm, backend, numerics, .. } = options;
+            let request = Request { pass: Pass::Forward, algorithm, backend, numerics, size: 4, register: 64 };
+            choose(&geometry, request).unwrap().algorithm
+        };
+        assert_eq!(wide([1, 1024, 14, 14], [256, 1024, 1, 1], plain), Algorithm::Strassen);
+        assert_eq!(wide([1, 128, 56, 56], [128, 128, 3, 3], plain.stride([3, 2])), Algorithm::Fused);
         assert_eq!(layer(1024, 255, 14, plain), Algorithm::Fused);
         assert_eq!(layer(1024, 256, 14, plain.numerics(Numerics::Strict)), Algorithm::Fused);
     }
