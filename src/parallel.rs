@@ -5,7 +5,12 @@
 //! when it is done with the last. A lane never waits for another, so calls may be nested in tasks of
 //! the same pool.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a lane that is done stays awake for the others.
+const AWAKE: Duration = Duration::from_micros(100);
 
 /// Threads that this call may use.
 pub(crate) fn threads() -> usize {
@@ -31,13 +36,27 @@ where
         return;
     }
     let queue = Mutex::new(pieces);
+    let at_work = AtomicUsize::new(lanes);
     let drain = |slot: &mut [T]| {
         let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
         while let Some(piece) = next() {
             work(piece, slot);
         }
+        at_work.fetch_sub(1, Ordering::Relaxed);
+        stay_awake(&at_work);
     };
     fan_out(lanes, workspace, slot_len, &drain);
+}
+
+/// Waits for the other lanes, but not long: a thread that falls asleep meanwhile takes as long to wake up for the next call as a
+/// small layer's work does. Other tasks of the pool are run instead, if there are any.
+fn stay_awake(at_work: &AtomicUsize) {
+    let start = Instant::now();
+    while at_work.load(Ordering::Relaxed) > 0 && start.elapsed() < AWAKE {
+        #[cfg(feature = "rayon")]
+        rayon::yield_now();
+        std::hint::spin_loop();
+    }
 }
 
 /// Runs `lane` in `lanes` rayon tasks, each with its slot, by halving.
@@ -64,7 +83,6 @@ fn join(a: impl FnOnce(), b: impl FnOnce()) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[test]
     fn every_piece_is_done_once_with_a_slot_of_its_own() {

@@ -141,13 +141,13 @@ impl<T: Element, const VECTORS: usize, const STEP: usize> WithSimd for Tile<'_, 
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        let Windows { offsets, counts: [planes, rows, width], border, .. } = self.windows;
+        let Windows { offsets, counts: [planes, rows, width], border, is_bare, .. } = self.windows;
         assert_eq!(self.weights.len(), offsets.len() * VECTORS * T::lanes::<S>(), "weights of a tile");
         let has_many = has_many_registers::<T, S>();
         let most = if has_many { MANY } else { FEW };
         let (lines, pieces) = (planes * rows, width.div_ceil(most));
         // Short rows are taken by two: a step has as many products for its weights then as in a long one.
-        let together = if 2 * width <= most { 2 } else { 1 };
+        let together = if 2 * width <= most && !is_bare { 2 } else { 1 };
         let tiles = (lines.div_ceil(together) * pieces).max(1);
         let share = self.next.len().div_ceil(tiles);
         // What is near already, if nothing is to be asked for.
@@ -170,7 +170,7 @@ impl<T: Element, const VECTORS: usize, const STEP: usize> WithSimd for Tile<'_, 
                     add_rows!(2, [1 2 3], [4 5 6 7], self, simd, count, place, (zeros, hints));
                 } else {
                     // What is left of short rows has too few products a step to decide for each.
-                    let long = border.filter(|_| 2 * count > most);
+                    let long = border.filter(|_| is_bare || 2 * count > most);
                     let zeros = long.and_then(|border| Zeros::of(border, row % rows, columns));
                     let place = ([start(row)], window);
                     add_rows!(1, [1 2 3 4 5 6], [7 8 9 10 11 12 13 14], self, simd, count, place, (zeros, hints));
@@ -199,27 +199,27 @@ impl<T: Element, const VECTORS: usize, const STEP: usize> Tile<'_, T, VECTORS, S
         for (weights, offsets) in self.weights.chunks(length * VECTORS * lanes).zip(offsets.chunks(length)) {
             let mut sums = [[[T::splat(simd, T::zero()); VECTORS]; COUNT]; ROWS];
             for (weights, &offset) in weights.chunks_exact(VECTORS * lanes).zip(offsets) {
-                let mut lines = [&cells[..0]; ROWS];
+                let mut places = [0; ROWS];
                 for row in 0..ROWS {
-                    lines[row] = &cells[offset.wrapping_add(starts[row])..][..(COUNT - 1) * STEP + 1];
+                    places[row] = offset.wrapping_add(starts[row]);
                 }
                 let mut channels = [T::splat(simd, T::zero()); VECTORS];
                 for vector in 0..VECTORS {
                     channels[vector] = T::load(simd, &weights[vector * lanes..]);
                 }
                 hints.give();
-                let (step, sums) = ((lines, channels), &mut sums);
+                let (step, sums) = ((cells, places, channels), &mut sums);
                 match if IS_EDGE { readers.next() } else { None } {
                     None | Some(Readers::All) => add_step::<T, S, ROWS, COUNT, VECTORS, STEP, 0, 0>(simd, step, sums),
                     Some(Readers::AllButFirst) => add_step::<T, S, ROWS, COUNT, VECTORS, STEP, 1, 0>(simd, step, sums),
                     Some(Readers::AllButLast) => add_step::<T, S, ROWS, COUNT, VECTORS, STEP, 0, 1>(simd, step, sums),
                     Some(Readers::FirstRow) => {
-                        add_line::<T, S, COUNT, VECTORS, STEP, 0, 0>(simd, (lines[0], channels), &mut sums[0])
+                        add_line::<T, S, COUNT, VECTORS, STEP, 0, 0>(simd, (cells, places[0], channels), &mut sums[0]);
                     }
                     Some(Readers::SecondRow) => {
                         add_line::<T, S, COUNT, VECTORS, STEP, 0, 0>(
                             simd,
-                            (lines[ROWS - 1], channels),
+                            (cells, places[ROWS - 1], channels),
                             &mut sums[ROWS - 1],
                         );
                     }
@@ -288,11 +288,11 @@ fn add_step<
     const LAST: usize,
 >(
     simd: S,
-    (lines, channels): ([&[T]; ROWS], [T::Vector<S>; VECTORS]),
+    (cells, places, channels): (&[T], [usize; ROWS], [T::Vector<S>; VECTORS]),
     sums: &mut [[[T::Vector<S>; VECTORS]; COUNT]; ROWS],
 ) {
     for row in 0..ROWS {
-        add_line::<T, S, COUNT, VECTORS, STEP, FIRST, LAST>(simd, (lines[row], channels), &mut sums[row]);
+        add_line::<T, S, COUNT, VECTORS, STEP, FIRST, LAST>(simd, (cells, places[row], channels), &mut sums[row]);
     }
 }
 
@@ -308,11 +308,16 @@ fn add_line<
     const LAST: usize,
 >(
     simd: S,
-    (line, channels): (&[T], [T::Vector<S>; VECTORS]),
+    (cells, place, channels): (&[T], usize, [T::Vector<S>; VECTORS]),
     sums: &mut [[T::Vector<S>; VECTORS]; COUNT],
 ) {
+    if FIRST + LAST >= COUNT {
+        return;
+    }
+    // Cells of windows that are left out need not be there.
+    let line = &cells[place.wrapping_add(FIRST * STEP)..][..(COUNT - FIRST - LAST - 1) * STEP + 1];
     for i in FIRST..COUNT - LAST {
-        let cell = T::splat(simd, line[i * STEP]);
+        let cell = T::splat(simd, line[(i - FIRST) * STEP]);
         for vector in 0..VECTORS {
             sums[i][vector] = T::fused(simd, channels[vector], cell, sums[i][vector]);
         }
@@ -322,6 +327,7 @@ fn add_line<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gemm::Border;
 
     /// Sums that an f32 holds exactly, so that their order does not matter.
     fn check(counts: [usize; 3], step: usize, vectors: usize) {
@@ -331,8 +337,15 @@ mod tests {
         let offsets = [103, 100, 250, 111, 104];
         let weights: Vec<f32> = (0..offsets.len() * channels).map(|i| (i % 7) as f32 - 3.0).collect();
         let steps = [900, 70, step];
-        let windows =
-            Windows { cells: &cells, offsets: &offsets, start: 10_usize.wrapping_sub(97), counts, steps, border: None };
+        let windows = Windows {
+            cells: &cells,
+            offsets: &offsets,
+            start: 10_usize.wrapping_sub(97),
+            counts,
+            steps,
+            border: None,
+            is_bare: false,
+        };
         let all = counts.iter().product::<usize>();
         let row = channels + 3;
         let mut sums = vec![f32::NAN; all * row];
@@ -362,13 +375,60 @@ mod tests {
         }
     }
 
+    /// A single channel of an image with nothing around it, and the same sums by the definition.
+    fn check_bare([height, width]: [usize; 2], stride: usize, vectors: usize) {
+        let lanes = vectors * channel_lanes::<f32>()[0];
+        let image: Vec<f32> = (0..height * width).map(|i| (i % 11) as f32 - 5.0).collect();
+        let weights: Vec<f32> = (0..9 * lanes).map(|i| (i % 7) as f32 - 3.0).collect();
+        let axis = |cells| Border { first: 0, taps: 3, stride, dilation: 1, before: 1, cells };
+        let [rows, columns] = [height, width].map(|cells| (cells - 1) / stride + 1);
+        assert!(axis(width).is_at_ends(columns), "{columns} windows over {width} cells");
+        let offsets: Vec<usize> = (0..9).map(|tap| tap / 3 * width + tap % 3).collect();
+        let windows = Windows {
+            cells: &image,
+            offsets: &offsets,
+            start: 0_usize.wrapping_sub(width + 1),
+            counts: [1, rows, columns],
+            steps: [0, stride * width, stride],
+            border: Some([axis(height), axis(width)]),
+            is_bare: true,
+        };
+        let mut sums = vec![f32::NAN; rows * columns * lanes];
+        let to = Sums { sums: &mut sums, step: lanes, chain: CHAIN };
+        multiply(windows, (&weights, &[]), (Store::Overwrite, to), Output::none());
+        for (i, &sum) in sums.iter().enumerate() {
+            let (window, channel) = (i / lanes, i % lanes);
+            let cell = |tap: usize| {
+                let row = (window / columns * stride + tap / 3).checked_sub(1).filter(|&row| row < height);
+                let column = (window % columns * stride + tap % 3).checked_sub(1).filter(|&column| column < width);
+                row.zip(column).map_or(0.0, |(row, column)| image[row * width + column])
+            };
+            let expected: f32 = (0..9).map(|tap| cell(tap) * weights[tap * lanes + channel]).sum();
+            assert_eq!(sum, expected, "window {window} of {rows}×{columns}, channel {channel}, stride {stride}");
+        }
+    }
+
+    #[test]
+    fn an_image_without_zeros_around_it_is_read_as_if_they_were_there() {
+        for (vectors, stride, height) in [(1, 1, 1), (2, 1, 2), (1, 2, 5), (2, 1, 7), (2, 2, 8)] {
+            (8 * stride..8 * stride + 34).for_each(|width| check_bare([height, width], stride, vectors));
+        }
+    }
+
     #[test]
     #[should_panic(expected = "out of range")]
     fn windows_beyond_the_cells_are_not_read() {
         let [lanes, _] = channel_lanes::<f32>();
         let (weights, cells, mut sums) = (vec![0.0; lanes], [0.0; 12], vec![0.0; 9 * lanes]);
-        let windows =
-            Windows { cells: &cells, offsets: &[4], start: 0, counts: [1, 1, 9], steps: [1, 1, 1], border: None };
+        let windows = Windows {
+            cells: &cells,
+            offsets: &[4],
+            start: 0,
+            counts: [1, 1, 9],
+            steps: [1, 1, 1],
+            border: None,
+            is_bare: false,
+        };
         multiply(
             windows,
             (&weights, &[]),

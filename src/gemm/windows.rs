@@ -19,6 +19,8 @@ pub(crate) struct Windows<'a, T> {
     pub steps: [usize; 3],
     /// Rows and columns of the image, if products with the zeros around it may be left out.
     pub border: Option<[Border; 2]>,
+    /// Whether they must be, since there are no zeros around it. (See [`Border::is_at_ends`].)
+    pub is_bare: bool,
 }
 
 impl<T> Windows<'_, T> {
@@ -31,6 +33,15 @@ impl<T> Windows<'_, T> {
     pub fn row_start(&self, row: usize) -> usize {
         let ([_, rows, _], [plane_step, row_step, _]) = (self.counts, self.steps);
         self.start.wrapping_add(row / rows * plane_step + row % rows * row_step)
+    }
+
+    /// With the rows of a plane as a single one where they follow each other: it is cut into tiles more evenly.
+    pub fn in_long_rows(self) -> Self {
+        let ([planes, rows, width], [_, row_step, step]) = (self.counts, self.steps);
+        match self.border {
+            None if row_step == width * step => Self { counts: [planes, 1, rows * width], ..self },
+            _ => self,
+        }
     }
 
     /// Those of one plane.
@@ -83,6 +94,14 @@ impl Border {
     /// That of the windows from a later one on.
     fn after(self, window: usize) -> Self {
         Self { first: self.first + window, ..self }
+    }
+
+    /// Whether, of so many windows, the first and the last alone read what is not in the image, and not at the same tap.
+    pub fn is_at_ends(&self, windows: usize) -> bool {
+        let Some(last) = windows.checked_sub(1).filter(|&last| last > 0) else { return false };
+        let (whole, start, end) = (0..self.taps, self.inside(0), self.inside(last));
+        let are_others_inside = last == 1 || self.inside(1) == whole && self.inside(last - 1) == whole;
+        are_others_inside && start.end == self.taps && end.start == 0 && start.start <= end.end
     }
 
     /// The taps that lie in the image.
@@ -170,13 +189,34 @@ mod tests {
     use super::*;
 
     #[test]
+    fn rows_that_follow_each_other_are_one_unless_they_end_at_a_border() {
+        let border = Border { first: 0, taps: 3, stride: 1, dilation: 1, before: 1, cells: 7 };
+        let found = |steps, border| {
+            let counts = [2, 7, 7];
+            let windows = Windows { cells: &[0.0], offsets: &[0], start: 0, counts, steps, border, is_bare: false };
+            windows.in_long_rows().counts
+        };
+        assert_eq!(found([100, 7, 1], None), [2, 1, 49]);
+        assert_eq!(found([100, 14, 2], None), [2, 1, 49]);
+        assert_eq!(found([100, 14, 1], None), [2, 7, 7]);
+        assert_eq!(found([100, 7, 1], Some([border; 2])), [2, 7, 7]);
+    }
+
+    #[test]
     fn parts_are_all_windows_in_order() {
         for (counts, most) in
             [([1, 1, 300], 128), ([1, 7, 30], 128), ([4, 7, 7], 128), ([3, 1, 2], 1), ([2, 20, 20], 64)]
         {
             let (cells, offsets) = ([0.0; 1], [0]);
-            let windows =
-                Windows { cells: &cells, offsets: &offsets, start: 5, counts, steps: [1000, 40, 1], border: None };
+            let windows = Windows {
+                cells: &cells,
+                offsets: &offsets,
+                start: 5,
+                counts,
+                steps: [1000, 40, 1],
+                border: None,
+                is_bare: false,
+            };
             let mut found = vec![];
             for (first, part) in windows.parts(most) {
                 assert_eq!(first, found.len());
@@ -234,5 +274,32 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn rows_need_no_zeros_around_them_if_their_first_and_last_windows_alone_would_read_some() {
+        let mut found = [0; 2];
+        for (taps, stride, dilation, before, cells, windows) in
+            ndarray::indices((3, 2, 2, 3, 12, 9)).into_iter().map(|(taps, stride, dilation, before, cells, windows)| {
+                (1 + taps * 2, 1 + stride, 1 + dilation, before, 1 + cells, windows)
+            })
+        {
+            let border = Border { first: 0, taps, stride, dilation, before, cells };
+            let is_inside =
+                |window: usize, tap: usize| (before..before + cells).contains(&(window * stride + tap * dilation));
+            let reads_zeros = |window: usize| (0..taps).any(|tap| !is_inside(window, tap));
+            // Zeros are read by the first window before the image alone, and by the last behind it.
+            let are_others_inside = (1..windows.max(1) - usize::from(windows > 0)).all(|window| !reads_zeros(window));
+            let is_right = windows >= 2
+                && are_others_inside
+                && (0..taps).all(|tap| is_inside(0, tap) || tap * dilation < before)
+                && (0..taps).all(|tap| {
+                    is_inside(windows - 1, tap) || (windows - 1) * stride + tap * dilation >= before + cells
+                })
+                && (0..taps).all(|tap| is_inside(0, tap) || is_inside(windows - 1, tap));
+            assert_eq!(border.is_at_ends(windows), is_right, "{border:?}, {windows} windows");
+            found[usize::from(is_right)] += 1;
+        }
+        assert!(found.into_iter().all(|count| count > 50), "{found:?}");
     }
 }

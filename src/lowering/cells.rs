@@ -69,33 +69,18 @@ impl<'a, T: Element> Cells<'a, T> {
     pub fn windows(&self, rows: Range<usize>, region: Region, are_finite: bool) -> Windows<'_, T> {
         let [depth, height] = [0, 1].map(|axis| region.first[axis] - self.first[axis]);
         let [planes, lines] = region.count;
-        let border = self.border(region).filter(|_| {
+        let border = border(self.geometry, region).filter(|_| {
             are_finite && [rows.start, rows.end].iter().all(|row| row.is_multiple_of(self.geometry.taps()))
         });
         Windows {
             border,
             cells: self.values,
             offsets: &self.slab.offsets[rows],
-            start: self.slab.row_start(depth, height).wrapping_sub(self.base),
+            is_bare: self.slab.is_bare,
+            start: self.slab.row_start(depth, height).wrapping_sub(self.slab.before + self.base),
             counts: [planes, lines, self.geometry.axes[2].output],
             steps: self.slab.window_steps(),
         }
-    }
-
-    /// Where the windows of a region meet zeros, if taps have rows and columns alone.
-    fn border(&self, region: Region) -> Option<[Border; 2]> {
-        let g = self.geometry;
-        let [depth, height, width] = g.axes;
-        let is_known = depth.kernel == 1 && g.taps() <= MOST_TAPS && g.pad_mode == PadMode::Zeros && is_padded(g);
-        let border = |axis: Axis, first: usize| Border {
-            first,
-            taps: axis.kernel,
-            stride: axis.stride,
-            dilation: axis.dilation,
-            before: axis.pad_before,
-            cells: axis.input,
-        };
-        is_known.then(|| [border(height, region.first[1]), border(width, 0)])
     }
 
     /// Some rows of the patch matrix, whose kernel cells lie at `places`, in as many panels as some windows need: where the
@@ -184,6 +169,30 @@ impl<'a, T: Element> Cells<'a, T> {
             pack_panel(panels, lanes, self.values, rows, &chunks);
         }
     }
+}
+
+/// Where the windows of a region meet zeros, if taps have rows and columns alone.
+fn border(geometry: &ConvGeometry, region: Region) -> Option<[Border; 2]> {
+    let g = geometry;
+    let [depth, height, width] = g.axes;
+    let is_known = depth.kernel == 1 && g.taps() <= MOST_TAPS && g.pad_mode == PadMode::Zeros && is_padded(g);
+    let border = |axis: Axis, first: usize| Border {
+        first,
+        taps: axis.kernel,
+        stride: axis.stride,
+        dilation: axis.dilation,
+        before: axis.pad_before,
+        cells: axis.input,
+    };
+    is_known.then(|| [border(height, region.first[1]), border(width, 0)])
+}
+
+/// Whether all products with the zeros around an image can be left out, so that windows can be read from it without a copy.
+pub(super) fn may_be_bare(geometry: &ConvGeometry) -> bool {
+    let [depth, _, width] = geometry.axes;
+    let all = Region { first: [0, 0], count: [0, 0] };
+    let is_flat = depth.pad_before + depth.pad_after == 0;
+    is_flat && border(geometry, all).is_some_and(|[_, columns]| columns.is_at_ends(width.output))
 }
 
 #[cfg(test)]

@@ -1,7 +1,13 @@
-//! How long threads take for tasks that are handed out one by one: what a cut for several threads is chosen by.
+//! How long threads take for tasks that are handed out one by one, what a cut for several threads is chosen by, and how output
+//! channels are shared out.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::ops::Range;
+
+use ndarray::{ArrayViewMut, Axis, Dimension};
+
+use super::pieces::{cut_up, even_blocks};
 
 /// Tasks a thread from which on it does not matter which of them come last.
 pub(super) const MANY_TASKS: usize = 8;
@@ -41,6 +47,68 @@ pub(super) fn block_lengths(total: usize, most: usize) -> impl Iterator<Item = u
         last = length;
         differs
     })
+}
+
+/// How the output channels of regions are shared out: a task has all of them in the first regions, and some in those with
+/// which the threads would not be done together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ChannelShares {
+    /// Regions, of all images and groups, that are not cut.
+    pub whole: usize,
+    /// Output channels of a group, those of a task of the other regions, and what they are whole units of.
+    outs: usize,
+    pub channels: usize,
+    unit: usize,
+}
+
+impl ChannelShares {
+    /// No region is cut.
+    pub fn none(outs: usize) -> Self {
+        Self { whole: usize::MAX, outs, channels: outs, unit: 1 }
+    }
+
+    /// Those with which the last of `threads` is done first, and when that is. `cost` is that of a task which has so many channels
+    /// of a region.
+    pub fn best(
+        regions: usize,
+        [outs, unit]: [usize; 2],
+        threads: usize,
+        cost: impl Fn(usize, usize) -> f64,
+    ) -> (Self, f64) {
+        let time = |shares: &Self| {
+            let tasks = (0..regions).flat_map(|region| shares.blocks(region).map(move |block| (region, block.len())));
+            time_of_all(&tasks.map(|(region, channels)| cost(region, channels)).collect::<Vec<_>>(), 1, threads)
+        };
+        let most = if regions > MANY_TASKS * threads { 1 } else { PARTS_A_THREAD * threads };
+        let cuts = block_lengths(outs.div_ceil(unit).max(1), most).flat_map(|units| {
+            let channels = units.saturating_mul(unit).min(outs);
+            // As many whole regions as each thread has the same number of, or none.
+            [regions / threads * threads, 0].map(|whole| Self { whole, outs, channels, unit })
+        });
+        soonest(cuts, |shares| time(shares)).map_or((Self::none(outs), 0.0), |shares| (shares, time(&shares)))
+    }
+
+    /// The channels of the tasks of a region.
+    fn blocks(self, region: usize) -> impl Iterator<Item = Range<usize>> + Send {
+        let length = if region < self.whole { self.outs } else { self.channels };
+        even_blocks(self.outs, length, self.unit)
+    }
+
+    /// The tasks' pieces of regions, which come with their image, their first channel and their place; the same with each piece.
+    pub fn cut_up<'a, T, D, P>(
+        self,
+        regions: impl Iterator<Item = (usize, usize, P, ArrayViewMut<'a, T, D>)> + Send,
+    ) -> impl Iterator<Item = (usize, usize, P, ArrayViewMut<'a, T, D>)> + Send
+    where
+        T: Send + 'a,
+        D: Dimension + Send,
+        P: Clone + Send,
+    {
+        regions.enumerate().flat_map(move |(number, (image, first, place, region))| {
+            let lengths = self.blocks(number).map(|block| (block.len(), block.start));
+            cut_up(region, Axis(0), lengths).map(move |(channel, piece)| (image, first + channel, place.clone(), piece))
+        })
+    }
 }
 
 #[cfg(test)]

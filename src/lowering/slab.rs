@@ -29,6 +29,10 @@ pub(crate) struct Slab {
     pub plane_len: usize,
     /// Planes and rows from one window to the next.
     steps: [usize; 2],
+    /// Cells from where the first window would begin to the first one that there is.
+    pub before: usize,
+    /// Whether windows reach beyond what there is.
+    pub is_bare: bool,
     /// Where each kernel cell of some channels is read from, counted from the first one's start.
     pub offsets: Vec<usize>,
 }
@@ -56,11 +60,23 @@ impl Slab {
         Self::as_it_lies(geometry, step, [height * width, geometry.in_channels * height * width], channels)
     }
 
+    /// The image itself, whether or not windows reach beyond it.
+    pub fn bare(geometry: &ConvGeometry, step: usize, channels: usize) -> Option<Self> {
+        let [d, h, w] = geometry.axes;
+        let plane_len = h.input * w.input;
+        let slab = Self::at_stride(geometry, step, [d.input * plane_len, plane_len], channels)?;
+        let before = d.pad_before * plane_len + h.pad_before * w.input + w.pad_before;
+        Some(Self { before, is_bare: is_padded(geometry), ..slab })
+    }
+
     fn as_it_lies(geometry: &ConvGeometry, step: usize, lens: [usize; 2], channels: usize) -> Option<Self> {
+        if is_padded(geometry) { None } else { Self::at_stride(geometry, step, lens, channels) }
+    }
+
+    fn at_stride(geometry: &ConvGeometry, step: usize, lens: [usize; 2], channels: usize) -> Option<Self> {
         let [d, h, w] = geometry.axes;
         let dims = [d.input, h.input, 1, w.input];
-        let is_whole = step == w.stride && !is_padded(geometry);
-        is_whole.then(|| Self::of(geometry, dims, lens, [d.stride, h.stride, step], channels))
+        (step == w.stride).then(|| Self::of(geometry, dims, lens, [d.stride, h.stride, step], channels))
     }
 
     fn of(
@@ -86,14 +102,14 @@ impl Slab {
             }
         }
         let steps = [plane_step, row_step];
-        Self { depth, height, phases, columns, step, channel_len, plane_len, steps, offsets }
+        Self { depth, height, phases, columns, step, channel_len, plane_len, steps, before: 0, is_bare: false, offsets }
     }
 
     /// Whether the first kernel cells of its windows are all that it holds, one after the other.
     pub fn has_all_windows(&self, geometry: &ConvGeometry) -> bool {
         let [_, height, width] = geometry.axes.map(|axis| axis.output);
         let has_all_rows = self.steps == [1, 1] && (self.depth == 1 || self.height == height);
-        has_all_rows && (self.phases, self.step, self.columns) == (1, 1, width)
+        has_all_rows && !self.is_bare && (self.phases, self.step, self.columns) == (1, 1, width)
     }
 
     /// Whether an image lies so.

@@ -3,6 +3,7 @@
 use super::choose_lanes::choose_lanes;
 use super::cut::{Cut, channel_unit, is_read_in_place, is_small, window_step};
 use crate::geometry::ConvGeometry;
+use crate::lowering::cells::may_be_bare;
 use crate::lowering::fold::folded;
 use crate::lowering::lanes::{Lanes, Vector};
 use crate::lowering::scratch::ALIGNMENT_BYTES;
@@ -35,6 +36,9 @@ pub(crate) struct Layout {
     pub sums_len: usize,
     slack: usize,
 }
+
+/// Windows of a row that no tile has two of.
+const LONG_ROW: usize = 8;
 
 impl Layout {
     pub fn new(geometry: &ConvGeometry, vector: Vector, workspace_bytes: usize) -> Self {
@@ -73,6 +77,9 @@ impl Layout {
             slab: Slab::new(geometry, step, [cut.planes, cut.rows], geometry.group_in_channels()),
             image: match cut.is_folded {
                 true => Slab::whole_batch(geometry, step, geometry.group_in_channels()),
+                false if is_read_bare(geometry, vector, &cut) => {
+                    Slab::bare(geometry, step, geometry.group_in_channels())
+                }
                 false => Slab::whole(geometry, step, geometry.group_in_channels()),
             },
             slab_len,
@@ -86,6 +93,23 @@ impl Layout {
     pub fn slot_len(&self) -> usize {
         self.slab_len + self.panels * self.panel_len + self.sums_len + self.slack
     }
+}
+
+/// A way of common L2 caches, and how many of the ways the rows of all channels may take that begin at the same place of it.
+const WAY_BYTES: usize = 64 << 10;
+const WAYS: usize = 6;
+
+/// Whether a padded image is read where it lies, without the zeros around it: long rows of windows, whole channels of which do not
+/// push each other out of the L2.
+fn is_read_bare(geometry: &ConvGeometry, vector: Vector, cut: &Cut) -> bool {
+    let [_, height, width] = geometry.axes;
+    let channel_bytes = height.input.saturating_mul(width.input).saturating_mul(vector.size);
+    let places = WAY_BYTES >> (channel_bytes | WAY_BYTES).trailing_zeros();
+    let is_usual = cut.lanes == Lanes::Channels && cut.block_rows.is_multiple_of(geometry.taps());
+    is_usual
+        && width.output >= LONG_ROW
+        && (cut.block_rows / geometry.taps()).div_ceil(places) <= WAYS
+        && may_be_bare(geometry)
 }
 
 #[cfg(test)]
@@ -119,8 +143,15 @@ mod tests {
             let options = ConvOptions::<2>::new().stride([stride; 2]).padding(crate::Padding::symmetric([padding; 2]));
             Layout::new(&options.geometry(&input, &weight).unwrap(), VECTOR, 2 << 20)
         };
-        let padded = found([1, 64, 56, 56], [64, 64, 3, 3], (1, 1));
+        let padded = found([1, 64, 56, 56], [64, 64, 5, 5], (1, 2));
         assert_eq!((padded.lanes, padded.panels, padded.slab.step, padded.image), (Lanes::Channels, 0, 1, None));
+        let is_bare = |layout: Layout| layout.image.is_some_and(|image| image.is_bare);
+        assert!(is_bare(found([1, 64, 56, 56], [64, 64, 3, 3], (1, 1))));
+        assert!(is_bare(found([1, 64, 224, 224], [64, 64, 3, 3], (1, 1))));
+        assert!(is_bare(found([1, 128, 56, 56], [128, 128, 3, 3], (2, 1))));
+        // Two rows in a tile, and channels that would push each other out of the L2.
+        assert!(!is_bare(found([1, 64, 7, 7], [64, 64, 3, 3], (1, 1))));
+        assert!(!is_bare(found([1, 64, 128, 128], [64, 64, 3, 3], (1, 1))));
         let strided = found([1, 256, 56, 56], [512, 256, 1, 1], (2, 0));
         assert_eq!(strided.lanes, Lanes::Windows);
         let short = found([1, 512, 28, 28], [1024, 512, 1, 1], (2, 0));

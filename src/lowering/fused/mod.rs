@@ -121,13 +121,15 @@ impl<'a, T: Element> Task<'a, '_, '_, T> {
         for row in (0..depth).step_by(layout.block_rows) {
             let rows = row..(row + layout.block_rows).min(depth);
             let store = Store::after(row);
-            let slabs = (layout.image.as_ref(), &layout.slab);
+            // What is not finite must meet the zeros around the image.
+            let image_slab = layout.image.as_ref().filter(|slab| self.are_finite || !slab.is_bare);
+            let slabs = (image_slab, &layout.slab);
             let cells = Cells::of(g, slabs, image, (rows.clone(), region), slab);
             match layout.lanes {
                 Lanes::Windows => self.block(cells, (rows, store), (panels, sums)),
                 Lanes::Rows => self.multiply_by_rows(cells.windows(rows, region, false), sums),
                 Lanes::Channels => {
-                    let windows = cells.windows(rows.clone(), region, self.are_finite);
+                    let windows = cells.windows(rows.clone(), region, self.are_finite).in_long_rows();
                     self.multiply_by_channels(windows, (rows, store), sums);
                 }
             }

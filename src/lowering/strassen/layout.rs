@@ -5,9 +5,9 @@ use super::pair::{PANELS, ROWS_AT_ONCE};
 use crate::gemm::QUARTER_VECTORS;
 use crate::geometry::ConvGeometry;
 use crate::lowering::lanes::Vector;
-use crate::lowering::pieces::{block_length, even_blocks};
+use crate::lowering::pieces::block_length;
 use crate::lowering::scratch::ALIGNMENT_BYTES;
-use crate::lowering::shares::{MANY_TASKS, PARTS_A_THREAD, block_lengths, soonest, time_of_all};
+use crate::lowering::shares::{ChannelShares, MANY_TASKS};
 use crate::lowering::slab::{NEIGHBOURS, Slab, is_padded, slab_dims, slab_line_len};
 use crate::parallel;
 
@@ -31,7 +31,7 @@ const WEIGHT_BYTES: usize = 256 << 10;
 const MOST_WINDOWS: usize = 512;
 
 /// What a task adds for each cell of its patch matrix, in multiply-adds: for the sums, and where cells are copied for that.
-const SUMS: f64 = 4.0;
+const SUMS: f64 = 9.0;
 const COPY: f64 = 20.0;
 
 /// Whether quarters can be made: of an even number of output channels, and an even number of rows of the patch matrix.
@@ -47,8 +47,8 @@ pub(crate) struct Layout {
     pub block_rows: usize,
     /// Output rows of one task.
     pub rows: usize,
-    /// Output channels of one task, and of a pair of tiles.
-    pub channels: usize,
+    /// Output channels of the tasks, and of a pair of tiles.
+    pub shares: ChannelShares,
     pub pair_channels: usize,
     /// Windows of the widest half of a pair, and of a register.
     pub lanes: usize,
@@ -75,11 +75,10 @@ impl Layout {
         let pair_channels = block_length(outs, outs.div_ceil(2 * vector.row_channels), 2);
         let image = Slab::whole(g, NEIGHBOURS, g.group_in_channels());
         let read = if image.is_some() { SUMS } else { SUMS + COPY };
-        let channels = shared_channels(g, cut.rows, pair_channels, read);
         Self {
             block_rows: cut.block_rows,
             rows: cut.rows,
-            channels,
+            shares: shares(g, cut.rows, pair_channels, read),
             pair_channels,
             lanes: half_lanes(vector),
             vector: vector.len,
@@ -189,21 +188,21 @@ impl Cut {
     }
 }
 
-/// Output channels of a task of so many rows, in whole pairs of tiles, with which the last thread is done first.
-fn shared_channels(g: &ConvGeometry, rows: usize, pair_channels: usize, read: f64) -> usize {
+/// Those of regions of so many rows, in whole pairs of tiles.
+fn shares(g: &ConvGeometry, rows: usize, pair_channels: usize, read: f64) -> ChannelShares {
     let (outs, threads, height) = (g.group_out_channels().max(1), parallel::threads(), g.axes[1].output.max(1));
     let images = (g.batch * g.groups * g.axes[0].output).max(1);
-    if images.saturating_mul(height.div_ceil(rows)) > MANY_TASKS.saturating_mul(threads) {
-        return outs;
+    let parts = height.div_ceil(rows);
+    let regions = images.saturating_mul(parts);
+    if threads == 1 || regions > MANY_TASKS.saturating_mul(threads) {
+        return ChannelShares::none(outs);
     }
-    let time = |&channels: &usize| {
-        let heights = (0..height).step_by(rows).map(|first| rows.min(height - first) as f64);
-        let blocks = even_blocks(outs, channels, pair_channels).map(|block| block.len() as f64 + read);
-        let tasks: Vec<f64> = blocks.flat_map(|cost| heights.clone().map(move |height| height * cost)).collect();
-        time_of_all(&tasks, images, threads)
+    let cost = |region: usize, channels: usize| {
+        let first = region % parts * rows;
+        rows.min(height - first) as f64 * (channels as f64 + read)
     };
-    let lengths = block_lengths(outs.div_ceil(pair_channels), PARTS_A_THREAD * threads);
-    soonest(lengths.map(|pairs| pairs.saturating_mul(pair_channels).min(outs)), time).unwrap_or(outs)
+    let (shares, _) = ChannelShares::best(regions, [outs, pair_channels], threads, cost);
+    shares
 }
 
 /// Windows of the widest half of a pair: those of the microkernel's tile.

@@ -38,7 +38,7 @@ use super::Epilogue;
 use super::cells::Cells;
 use super::image::Image;
 use super::panel::pack_panel;
-use super::pieces::{blocks, channel_blocks, even_blocks};
+use super::pieces::{blocks, entries};
 use super::scratch::aligned;
 use super::slab::Region;
 use super::tile::{lines, multiply_tile};
@@ -59,12 +59,15 @@ pub(super) fn forward<T: Element>(
     let g = geometry;
     let [_, oh, ow] = g.axes.map(|axis| axis.output);
     let (outs, depth) = (g.group_out_channels(), g.patch_rows());
-    let cut = |all| even_blocks(all, layout.channels, layout.pair_channels);
-    let pieces = channel_blocks(output, outs, cut).flat_map(move |(image, channel, rows)| {
-        blocks(rows, Axis(1), oh * ow).flat_map(move |(start, plane)| {
-            blocks(plane, Axis(1), layout.rows * ow).map(move |(window, piece)| (image, channel, start + window, piece))
+    let regions = entries(output).flat_map(move |(image, channels)| {
+        blocks(channels, Axis(0), outs).flat_map(move |(channel, windows)| {
+            blocks(windows, Axis(1), oh * ow).flat_map(move |(start, plane)| {
+                blocks(plane, Axis(1), layout.rows * ow)
+                    .map(move |(window, region)| (image, channel, start + window, region))
+            })
         })
     });
+    let pieces = layout.shares.cut_up(regions);
     parallel::for_each(pieces, workspace, layout.slot_len(), |(image, channel, window, piece), slot: &mut [T]| {
         let group = channel / outs;
         let weights = &weights[group * weights::len(outs, depth)..];

@@ -214,6 +214,7 @@ impl Task<'_> {
                 counts: [1, 1, ins],
                 steps: [0, 0, 1],
                 border: None,
+                is_bare: false,
             };
             for (first, lanes) in self.tiles.all() {
                 let grads = &parts.grads[value * grads_step + first * layout.tiles..][..tiles * lanes];

@@ -8,6 +8,7 @@ use crate::geometry::ConvGeometry;
 use crate::lowering::fold::folded;
 use crate::lowering::lanes::Vector;
 use crate::lowering::scratch::ALIGNMENT_BYTES;
+use crate::lowering::shares::ChannelShares;
 use crate::parallel;
 use crate::simd::SIDE;
 
@@ -33,9 +34,8 @@ pub(crate) struct Layout {
     pub block: [usize; 3],
     /// Where a block's cells go that are the image's.
     pub places: Vec<usize>,
-    /// Output channels of one task, at the most, and what they are whole units of.
-    pub channels: usize,
-    pub channel_unit: usize,
+    /// Output channels of the tasks.
+    pub shares: ChannelShares,
     /// Output channels whose products are kept at a time.
     pub group: usize,
     /// Input channels that are transformed together. Outputs are linear in them: those of later passes are added.
@@ -79,7 +79,7 @@ impl Layout {
         let [_, lanes] = vector.channels;
         let planes = (planes * g.groups).max(1);
         let shares = Shares { geometry: g, grid: &grid, planes, tiles: most, size: vector.size, threads };
-        let (task, channels) = shares.best(lanes);
+        let (task, shares) = shares.best(lanes);
         let group = (2 * lanes).max(SIDE);
 
         let block = block([task[0], task[1], columns], most);
@@ -105,8 +105,7 @@ impl Layout {
             task,
             block,
             places: if block_columns == columns { places(g, tile, read) } else { vec![] },
-            channels,
-            channel_unit: lanes,
+            shares,
             group,
             pass,
             side_step,
@@ -171,10 +170,12 @@ mod tests {
     fn two_threads_have_tiles_or_channels_alike() {
         let options = ConvOptions::<2>::new().padding(Padding::symmetric([1, 1]));
         let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
-        for (channels, size, expected) in [(64, 56, ([1, 7], 64)), (128, 28, ([1, 7], 64)), (256, 14, ([1, 4], 128))] {
+        for (channels, size, expected) in
+            [(64, 56, ([1, 7], 2, 64)), (128, 28, ([1, 7], 0, 64)), (256, 14, ([1, 4], 0, 128))]
+        {
             let geometry = options.geometry(&[1, channels, size, size], &[channels, channels, 3, 3]).unwrap();
             let layout = pool.install(|| Layout::new(&geometry, Tile::F4, VECTOR, 2 << 20));
-            assert_eq!((layout.task, layout.channels), expected, "{channels} at {size}");
+            assert_eq!((layout.task, layout.shares.whole, layout.shares.channels), expected, "{channels} at {size}");
         }
     }
 

@@ -38,7 +38,7 @@ use self::transform::{Direction, Transform};
 use super::Epilogue;
 use super::fold::{fold_input, fold_output};
 use super::image::Image;
-use super::pieces::{blocks, channel_blocks, cut_up, even_blocks};
+use super::pieces::{blocks, cut_up, entries};
 use super::scratch::aligned_parts;
 use super::turned::Side;
 use crate::element::Element;
@@ -80,22 +80,25 @@ pub(super) fn forward<T: Element>(
     let [task_lines, task_rows] = layout.task;
     let all_cells = grid.cells(&(0..all_lines), &(0..all_rows)).len();
     let task_line = task_lines * grid.line;
-    let cut = |all| even_blocks(all, layout.channels, layout.channel_unit);
-    let pieces = channel_blocks(output, outs, cut).flat_map(move |(image, channel, cells)| {
-        blocks(cells, Axis(1), task_lines).flat_map(move |(first, images)| {
-            blocks(images, Axis(2), all_cells).enumerate().flat_map(move |(depth, (_, plane))| {
-                blocks(plane, Axis(2), task_line).enumerate().flat_map(move |(line, (_, cells))| {
-                    // The lines of a folded batch are its images, others those of one plane.
-                    let first = first + line * task_lines;
-                    let lines = first..(first + task_lines).min(all_lines);
-                    let rows = (0..all_rows).step_by(task_rows).map(move |row| row..(row + task_rows).min(all_rows));
-                    let cut = rows.map(move |rows| (grid.cells(&(0..task_lines), &rows).len(), rows));
-                    cut_up(cells, Axis(2), cut)
-                        .map(move |(rows, piece)| (image, channel, (depth, lines.clone(), rows), piece))
+    let regions = entries(output).flat_map(move |(image, channels)| {
+        blocks(channels, Axis(0), outs).flat_map(move |(channel, cells)| {
+            blocks(cells, Axis(1), task_lines).flat_map(move |(first, images)| {
+                blocks(images, Axis(2), all_cells).enumerate().flat_map(move |(depth, (_, plane))| {
+                    blocks(plane, Axis(2), task_line).enumerate().flat_map(move |(line, (_, cells))| {
+                        // The lines of a folded batch are its images, others those of one plane.
+                        let first = first + line * task_lines;
+                        let lines = first..(first + task_lines).min(all_lines);
+                        let rows =
+                            (0..all_rows).step_by(task_rows).map(move |row| row..(row + task_rows).min(all_rows));
+                        let cut = rows.map(move |rows| (grid.cells(&(0..task_lines), &rows).len(), rows));
+                        cut_up(cells, Axis(2), cut)
+                            .map(move |(rows, region)| (image, channel, (depth, lines.clone(), rows), region))
+                    })
                 })
             })
         })
     });
+    let pieces = layout.shares.cut_up(regions);
     parallel::for_each(pieces, workspace, layout.slot_len(), |(image, channel, place, piece), slot: &mut [T]| {
         let group = channel / outs;
         let weights = &weights[group * weights.len() / g.groups..];

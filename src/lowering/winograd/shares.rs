@@ -2,8 +2,8 @@
 
 use super::part::{Grid, KINDS, Part};
 use crate::geometry::ConvGeometry;
-use crate::lowering::pieces::even_blocks;
-use crate::lowering::shares::{MANY_TASKS, PARTS_A_THREAD, block_lengths, soonest, time_of_all};
+use crate::lowering::pieces::full_blocks;
+use crate::lowering::shares::{ChannelShares, MANY_TASKS, PARTS_A_THREAD, block_lengths, soonest};
 use crate::simd::SIDE;
 
 /// What it costs to transform one value of one channel of a tile, there or back, in multiply-adds: channels are in whole
@@ -28,46 +28,36 @@ pub(super) struct Shares<'g> {
 
 impl Shares<'_> {
     /// Lines and rows of tiles, and channels in whole units, of tasks with which the last thread is done first.
-    pub fn best(&self, unit: usize) -> ([usize; 2], usize) {
+    pub fn best(&self, unit: usize) -> ([usize; 2], ChannelShares) {
         let [lines, rows, _] = self.grid.counts;
-        let channels = self.geometry.group_out_channels().max(1);
+        let outs = self.geometry.group_out_channels().max(1);
         if self.threads == 1 || self.planes > MANY_TASKS.saturating_mul(self.threads) {
-            return ([lines, rows], channels);
+            return ([lines, rows], ChannelShares::none(outs));
         }
-        let (most, most_tasks) = (PARTS_A_THREAD * self.threads, MANY_TASKS * self.threads);
+        let most = PARTS_A_THREAD * self.threads;
         // Lines, where there are several, are cut rather than their rows.
         let tiles = block_lengths(lines.max(1), most).flat_map(|count| {
             let parts = if lines > 1 { 1 } else { most };
             block_lengths(rows, parts).map(move |rows| [count, rows])
         });
-        let cuts = tiles.flat_map(|tiles| {
-            let parts = self.planes * lines.max(1).div_ceil(tiles[0]) * rows.div_ceil(tiles[1]);
-            // Of more tasks than that it does not matter how even they are.
-            let units = block_lengths(channels.div_ceil(unit), most.min(most_tasks / parts));
-            units.map(move |units| (tiles, units.saturating_mul(unit).min(channels)))
+        let cuts = tiles.map(|tiles| {
+            let parts = self.parts(tiles);
+            let cost = |region: usize, channels| self.task(&parts[region % parts.len()], channels);
+            let (shares, time) = ChannelShares::best(self.planes * parts.len(), [outs, unit], self.threads, cost);
+            (time, tiles, shares)
         });
-        soonest(cuts, |&cut| self.time(cut, unit)).unwrap_or(([lines, rows], channels))
+        soonest(cuts, |&(time, ..)| time)
+            .map_or(([lines, rows], ChannelShares::none(outs)), |(_, tiles, shares)| (tiles, shares))
     }
 
-    /// How long all tasks take, in multiply-adds.
-    fn time(&self, ([lines, rows], length): ([usize; 2], usize), unit: usize) -> f64 {
-        let [all_lines, all_rows, _] = self.grid.counts;
-        let channels = even_blocks(self.geometry.group_out_channels(), length, unit);
-        let tasks: Vec<f64> = channels
-            .flat_map(|channels| {
-                (0..all_lines)
-                    .step_by(lines)
-                    .flat_map(move |line| {
-                        let lines = line..(line + lines).min(all_lines);
-                        (0..all_rows).step_by(rows).map(move |row| (lines.clone(), row..(row + rows).min(all_rows)))
-                    })
-                    .map(move |(lines, rows)| {
-                        let part = Part { lines, rows, columns: 0..self.grid.counts[2] };
-                        self.task(&part, channels.len())
-                    })
+    /// The regions of a plane, of so many lines and rows.
+    fn parts(&self, [lines, rows]: [usize; 2]) -> Vec<Part> {
+        let [all_lines, all_rows, columns] = self.grid.counts;
+        full_blocks(all_lines, lines)
+            .flat_map(|lines| {
+                full_blocks(all_rows, rows).map(move |rows| Part { lines: lines.clone(), rows, columns: 0..columns })
             })
-            .collect();
-        time_of_all(&tasks, self.planes, self.threads)
+            .collect()
     }
 
     fn task(&self, part: &Part, outs: usize) -> f64 {
