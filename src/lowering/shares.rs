@@ -131,4 +131,35 @@ mod tests {
         assert_eq!(block_lengths(56, 4).collect::<Vec<_>>(), [56, 28, 19, 14]);
         assert_eq!(block_lengths(0, 4).count(), 0);
     }
+
+    #[test]
+    fn regions_are_cut_with_which_threads_would_not_be_done_together() {
+        // Seven alike, and what each task costs beside its channels.
+        let best = |regions, threads, beside: f64| {
+            ChannelShares::best(regions, [64, 22], threads, |_, channels| channels as f64 + beside)
+        };
+        let (shares, time) = best(7, 2, 9.0);
+        assert_eq!((shares.whole, shares.channels), (6, 44));
+        assert!(time < 4.0 * 73.0 && time > 3.5 * 73.0, "{time}");
+        let (shares, time) = best(6, 2, 9.0);
+        assert!((0..6).all(|region| shares.blocks(region).count() == 1), "{shares:?}");
+        assert_eq!(time, 3.0 * 73.0);
+        let (shares, _) = best(1, 2, 9.0);
+        assert_eq!(shares.blocks(0).map(|block| block.len()).collect::<Vec<_>>(), [22, 42]);
+    }
+
+    #[test]
+    fn pieces_are_all_channels_of_all_regions_once() {
+        let mut output = ndarray::Array3::<usize>::zeros((5, 64, 3));
+        let shares = ChannelShares { whole: 3, outs: 64, channels: 22, unit: 11 };
+        let regions = crate::lowering::entries(output.view_mut()).map(|(region, view)| (region, 100, region * 7, view));
+        let mut pieces = 0;
+        for (region, channel, place, mut piece) in shares.cut_up(regions) {
+            assert_eq!(place, region * 7);
+            piece.indexed_iter_mut().for_each(|((row, _), cell)| *cell += 1000 * region + channel + row);
+            pieces += 1;
+        }
+        assert_eq!(pieces, 3 + 2 * 3);
+        assert!(output.indexed_iter().all(|((region, channel, _), &cell)| cell == 1000 * region + 100 + channel));
+    }
 }

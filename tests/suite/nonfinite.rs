@@ -16,6 +16,8 @@ fn cases() -> Vec<Case> {
         Case::new("reflect", &[1, 2, 6, 7], &[3, 2, 3, 3]).pad(&[2, 1]).border(crate::common::oracle::Border::Reflect),
         Case::transposed("transposed", &[1, 3, 5, 6], &[3, 4, 3, 3]).stride(&[2, 2]),
         Case::new("line", &[1, 8, 70], &[9, 8, 3]).pad(&[1]),
+        // Read without the zeros around it, unless a weight is not finite.
+        Case::new("many channels", &[1, 34, 5, 20], &[33, 34, 3, 3]).pad(&[1, 1]),
     ]
 }
 

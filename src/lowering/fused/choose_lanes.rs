@@ -1,6 +1,7 @@
 //! What lies on the vector lanes: a cost model of the three products.
 
 use crate::geometry::ConvGeometry;
+use crate::lowering::cells::may_be_bare;
 use crate::lowering::lanes::{Lanes, Vector};
 use crate::lowering::slab::is_padded;
 
@@ -18,9 +19,11 @@ const FAR_BYTES: usize = 256 << 10;
 const LAST: f64 = 0.2;
 
 /// What windows on the lanes cost beside their multiply-adds: some of the microkernel's time, and for each vector of the patch
-/// matrix that must be packed, of which strided ones are taken apart first, in short rows cell by cell.
+/// matrix that must be packed, of which strided ones are taken apart first, in short rows cell by cell; and some more of the
+/// microkernel's time where they are packed from a copy, and channels on the lanes would be read from the image itself.
 const CALLS: f64 = 0.01;
 const PACK: f64 = 5.0;
+const COPY: f64 = 0.07;
 const PACK_STRIDED: f64 = 30.0;
 const PACK_STRIDED_SHORT: f64 = 60.0;
 
@@ -71,7 +74,8 @@ fn lane_costs(geometry: &ConvGeometry, vector: Vector) -> [f64; 3] {
         true => rows / filled(width, width.div_ceil(register) as f64, register) + STORE,
         false => f64::INFINITY,
     };
-    [rows / channels + turn, rows * (1.0 / windows + CALLS + pack / outs as f64), by_rows]
+    let copy = if may_be_bare(geometry) { COPY } else { 0.0 };
+    [rows / channels + turn, rows * (1.0 / windows + CALLS + copy + pack / outs as f64), by_rows]
 }
 
 /// What packing a vector of the patch matrix costs, in multiply-adds of vectors, if registers have so many lanes.
