@@ -12,7 +12,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::in_place::has_many_registers;
-use super::in_rows::by_count;
+use super::steps::{add_products, by_count};
 use super::store::{Finish, put_tile};
 use super::tail::{MAX_TAIL, TAIL_SLACK};
 use super::{Kernel, Store};
@@ -193,26 +193,6 @@ impl<T: Element> Tile<'_, '_, T> {
                 self.store.put(to, sum);
                 *to = self.finish.bound(*to);
             }
-        }
-    }
-}
-
-/// Adds the products of a step to the sums of a tile.
-#[inline(always)]
-pub(super) fn add_products<T: Element, S: Simd, const COUNT: usize, const VECTORS: usize>(
-    simd: S,
-    (cells, weights): (&[T], &[T]),
-    sums: &mut [[T::Vector<S>; VECTORS]; COUNT],
-) {
-    let lanes = T::lanes::<S>();
-    let mut windows = [T::splat(simd, T::zero()); VECTORS];
-    for vector in 0..VECTORS {
-        windows[vector] = T::load(simd, &cells[vector * lanes..]);
-    }
-    for i in 0..COUNT {
-        let weight = T::splat(simd, weights[i]);
-        for vector in 0..VECTORS {
-            sums[i][vector] = T::fused(simd, windows[vector], weight, sums[i][vector]);
         }
     }
 }

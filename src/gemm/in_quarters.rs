@@ -14,9 +14,8 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::in_panels::add_products;
 use super::in_place::has_many_registers;
-use super::in_rows::by_count;
+use super::steps::{add_products, by_count};
 use super::store::put_tile;
 use super::{Kernel, Store};
 use crate::element::Element;

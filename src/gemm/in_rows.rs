@@ -11,8 +11,8 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::in_panels::add_products;
 use super::in_place::{CHAIN, FEW, MANY, chain_length, has_many_registers};
+use super::steps::{add_products, by_count};
 use super::store::{Finish, put_tile};
 use super::{Kernel, Store, Windows};
 use crate::element::Element;
@@ -34,25 +34,6 @@ impl<T: Element> Kernel<T> {
         (self.in_rows)(windows, weights, finish, lines);
     }
 }
-
-/// Calls a method of a tile with the number of its channels or columns as a constant: one of the first, or, where there are
-/// many registers, of all.
-macro_rules! by_count {
-    ($count:expr, $simd:ident, $tile:ident.$method:ident $args:tt) => {
-        by_count!($count, $simd, $tile.$method $args, [1 2 3 4 5 6], [7 8 9 10 11 12 13 14])
-    };
-    ($count:expr, $simd:ident, $tile:ident.$method:ident $args:tt, [$($few:literal)*], [$($many:literal)*]) => {
-        match $count {
-            $($few => by_count!(@ $few, $simd, $tile.$method $args),)*
-            $($many if has_many_registers::<T, S>() => by_count!(@ $many, $simd, $tile.$method $args),)*
-            count => unreachable!("{count} channels or columns of a tile"),
-        }
-    };
-    (@ $count:literal, $simd:ident, $tile:ident.$method:ident($($arg:expr)?)) => {
-        $tile.$method::<S, $count>($simd $(, $arg)?)
-    };
-}
-pub(super) use by_count;
 
 /// Channels of a tile.
 pub(crate) fn row_channels<T: Element>() -> usize {

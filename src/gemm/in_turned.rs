@@ -12,7 +12,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::in_place::{FEW, MANY, channel_lanes, has_many_registers};
-use super::in_rows::by_count;
+use super::steps::by_count;
 use super::store::put_sums;
 use super::{Kernel, Store};
 use crate::element::Element;

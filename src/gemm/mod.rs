@@ -12,6 +12,7 @@ mod kernels;
 mod openblas;
 mod pure;
 mod rate;
+mod steps;
 mod store;
 mod tail;
 mod windows;

@@ -3,8 +3,9 @@
 use ndarray::{CowArray, Ix2};
 
 use super::lanes::Vector;
-use super::packed::{Packed, PackedWeights};
+use super::packed::Packed;
 use super::tiled::{self, Tile};
+use super::weights::Weights;
 use super::{Algorithm, depthwise, direct, fused_grad, im2col, winograd};
 use crate::element::Element;
 use crate::gemm::Dense;
@@ -57,31 +58,6 @@ impl Grad {
                 let scheme = algorithm.scheme()?;
                 winograd::GradLayout::new(geometry, scheme, vector, workspace_bytes).map(Self::Winograd)
             }
-        }
-    }
-}
-
-/// The weights of a job as its algorithm reads them.
-#[derive(Debug, Clone)]
-pub(crate) enum Weights<'a, T: Element> {
-    /// One kernel a row.
-    Rows(CowArray<'a, T, Ix2>),
-    /// Packed for the microkernel.
-    Packed(PackedWeights<T>),
-}
-
-impl<T: Element> Weights<'_, T> {
-    pub fn len(&self) -> usize {
-        match self {
-            Self::Rows(rows) => rows.len(),
-            Self::Packed(packed) => packed.values.len(),
-        }
-    }
-
-    pub fn into_owned(self) -> Weights<'static, T> {
-        match self {
-            Self::Rows(rows) => Weights::Rows(rows.into_owned().into()),
-            Self::Packed(packed) => Weights::Packed(packed),
         }
     }
 }

@@ -30,6 +30,7 @@ mod strassen;
 mod tile;
 mod tiled;
 mod turned;
+mod weights;
 mod winograd;
 
 pub use algorithm::Algorithm;
@@ -42,12 +43,13 @@ pub(crate) use epilogue::Epilogue;
 pub(crate) use fused::has_phases;
 pub(crate) use fused_grad::applies as has_fused_grad;
 use job::Grad;
-pub(crate) use job::{Job, Pass, Weights, Workspace};
+pub(crate) use job::{Job, Pass, Workspace};
 pub(crate) use merged::{with_merged, with_merged_mut};
 pub(crate) use packed::{packed_geometry, winograd_geometry};
 pub(crate) use patches::{PatchSink, PatchSource};
 pub(crate) use pieces::{blocks, entries};
 pub(crate) use strassen::BLOCK_BYTES as STRASSEN_BLOCK_BYTES;
+pub(crate) use weights::Weights;
 pub(crate) use winograd::{Tile, VALUE, WEIGHT_BYTE, is_folded as is_winograd_folded};
 
 use ndarray::{ArrayView2, ArrayView4, ArrayView5, ArrayViewMut2, ArrayViewMut3, ArrayViewMut5, s};

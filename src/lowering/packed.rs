@@ -3,6 +3,7 @@
 use ndarray::{ArrayView2, ArrayView5, ArrayViewMut3};
 
 use super::lanes::Vector;
+use super::weights::PackedWeights;
 use super::winograd::{self, Scheme, Tile};
 use super::{Algorithm, Epilogue, Pass, depthwise, fused, strassen};
 use crate::element::Element;
@@ -13,14 +14,6 @@ use crate::geometry::{ConvGeometry, Phase};
 pub(crate) struct Packed {
     geometry: ConvGeometry,
     layout: Layout,
-}
-
-/// Kernels as the microkernel reads them.
-#[derive(Debug, Clone)]
-pub(crate) struct PackedWeights<T> {
-    pub values: Vec<T>,
-    /// Whether all of them are finite, so that products with zeros are zeros and may be left out.
-    pub are_finite: bool,
 }
 
 #[derive(Debug, Clone)]

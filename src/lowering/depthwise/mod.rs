@@ -7,6 +7,7 @@
 mod cells;
 mod channels;
 mod grad;
+mod planes;
 mod rows;
 mod square;
 mod strip;

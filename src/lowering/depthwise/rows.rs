@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use ndarray::{ArrayView5, ArrayViewMut2, ArrayViewMut3, Axis as Dimension};
 
-use super::square::{Inside, MOST_READ, Planes, Square, is_square};
+use super::planes::{Inside, Planes};
+use super::square::{MOST_READ, Square, is_square};
 use super::{SLAB_BYTES, regions, rows_that_fit, task_groups, write_windows};
 use crate::element::Element;
 use crate::geometry::{Axis, ConvGeometry, PadMode};

@@ -9,6 +9,7 @@
 
 use pulp::{Simd, WithSimd};
 
+use super::planes::{Inside, Planes};
 use super::strip::{Strip, lanes_with_moves};
 use crate::element::Element;
 use crate::geometry::{Axis, ConvGeometry};
@@ -31,28 +32,6 @@ pub(crate) fn is_square(geometry: &ConvGeometry) -> bool {
     };
     let is_known = matches!((height.kernel, height.stride), (3 | 5 | 7, 1) | (3 | 5 | 7, 2));
     depth.kernel == 1 && is_known && fits(height) && fits(width)
-}
-
-/// The cells of channels, by rows and columns of the padded image.
-#[derive(Clone, Copy)]
-pub(super) struct Planes<'a, T> {
-    pub cells: &'a [T],
-    /// Where the first padded cell of the first channel would be; it may lie before the slice.
-    pub origin: usize,
-    /// Cells from one channel, and from one row, to the next.
-    pub channel_len: usize,
-    pub pitch: usize,
-    /// The rows and columns that are in the slice. All others are zeros.
-    pub inside: [Inside; 2],
-    /// Whether they are far: those of the next channel are asked for while one is computed, and its outputs.
-    pub is_far: bool,
-}
-
-/// Cells of an axis from `start` on, to before `end`.
-#[derive(Clone, Copy)]
-pub(super) struct Inside {
-    pub start: usize,
-    pub end: usize,
 }
 
 /// Some rows of outputs of some channels.

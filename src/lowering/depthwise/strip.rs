@@ -14,7 +14,7 @@ use std::slice;
 
 use pulp::Simd;
 
-use super::square::{Inside, Planes};
+use super::planes::{Inside, Planes};
 use crate::element::Element;
 use crate::lowering::runs::copy_short;
 use crate::simd::{MOST_LANES, ask_for_line};

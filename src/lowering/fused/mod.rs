@@ -1,8 +1,8 @@
 //! The patch matrix is never stored: it is read from the image.
 //!
 //! A task computes a block of output channels for a region of windows. It takes the patch matrix by blocks of rows, which
-//! are a few input channels. Those it copies, padded, into a slab that stays in the L2; what is not padded it reads where
-//! it lies.
+//! are a few input channels. Those it copies, padded, into a slab that stays in the L2. What is not padded it reads where it
+//! lies, and so with channels on the lanes what is padded, if products with the zeros can be left out.
 //!
 //! With channels on the lanes, a tile of channels goes through all windows of the region: their cells are read one by one,
 //! and nothing is packed but weights (`channels.rs`). With windows on the lanes, panels of them are packed from the slab, by
@@ -37,10 +37,10 @@ use super::cells::Cells;
 use super::fold::{fold_input, fold_output};
 use super::image::Image;
 use super::lanes::Lanes;
-use super::packed::PackedWeights;
 use super::pieces::{blocks, channel_blocks, even_blocks};
 use super::scratch::aligned;
 use super::slab::Region;
+use super::weights::PackedWeights;
 use crate::element::Element;
 use crate::gemm::{Store, TAIL_SLACK};
 use crate::geometry::ConvGeometry;

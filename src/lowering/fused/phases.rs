@@ -18,10 +18,10 @@ use crate::geometry::{ConvGeometry, Phase};
 use crate::lowering::Epilogue;
 use crate::lowering::image::Image;
 use crate::lowering::lanes::Vector;
-use crate::lowering::packed::PackedWeights;
 use crate::lowering::pieces::{blocks, channel_blocks, full_blocks};
 use crate::lowering::runs::copy_short;
 use crate::lowering::scratch::{ALIGNMENT_BYTES, aligned};
+use crate::lowering::weights::PackedWeights;
 use crate::parallel;
 use crate::simd::{Output, arch};
 
