@@ -31,7 +31,7 @@ pub(crate) struct Slab {
     steps: [usize; 2],
     /// Cells from where the first window would begin to the first one that there is.
     pub before: usize,
-    /// Whether windows reach beyond what there is.
+    /// Whether windows reach beyond what there is: products with what is not there must be left out.
     pub is_bare: bool,
     /// Where each kernel cell of some channels is read from, counted from the first one's start.
     pub offsets: Vec<usize>,

@@ -37,7 +37,7 @@ pub(crate) struct Layout {
     slack: usize,
 }
 
-/// Windows of a row that no tile has two of.
+/// Windows of a row from which on no tile has two rows: such tiles leave out whole rows of taps, but not the first or last window.
 const LONG_ROW: usize = 8;
 
 impl Layout {
