@@ -99,4 +99,14 @@ mod tests {
             assert!(done.iter().all(|count| count.load(Ordering::Relaxed) == 1));
         }
     }
+
+    #[test]
+    fn a_lane_that_is_done_stays_awake_while_others_work_but_not_for_ever() {
+        let start = Instant::now();
+        stay_awake(&AtomicUsize::new(1));
+        assert!(start.elapsed() >= AWAKE);
+        let start = Instant::now();
+        (0..1000).for_each(|_| stay_awake(&AtomicUsize::new(0)));
+        assert!(start.elapsed() < 1000 * AWAKE);
+    }
 }

@@ -11,7 +11,6 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::in_place::has_many_registers;
 use super::steps::{add_products, by_count};
 use super::store::{Finish, put_tile};
 use super::tail::{MAX_TAIL, TAIL_SLACK};

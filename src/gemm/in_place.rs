@@ -10,6 +10,7 @@
 
 use pulp::{Simd, WithSimd};
 
+use super::steps::has_many_registers;
 use super::windows::{Readers, Windows, Zeros};
 use super::{Kernel, Store};
 use crate::element::Element;
@@ -22,12 +23,6 @@ pub(super) const MOST_VECTORS: usize = 2;
 /// registers, or 15 of 16.
 pub(super) const MANY: usize = 14;
 pub(super) const FEW: usize = 6;
-
-/// Whether there are 32 registers, not 16.
-#[inline(always)]
-pub(super) fn has_many_registers<T: Element, S: Simd>() -> bool {
-    T::lanes::<S>() * size_of::<T>() >= 64 || cfg!(target_arch = "aarch64")
-}
 
 /// Products of a sum that are added up one to the next: longer sums are taken in parts of about so many, since each addition
 /// rounds what is there already.

@@ -14,7 +14,6 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::in_place::has_many_registers;
 use super::steps::{add_products, by_count};
 use super::store::put_tile;
 use super::{Kernel, Store};

@@ -11,8 +11,8 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::in_place::{CHAIN, FEW, MANY, chain_length, has_many_registers};
-use super::steps::{add_products, by_count};
+use super::in_place::{CHAIN, FEW, MANY, chain_length};
+use super::steps::{add_products, by_count, has_many_registers};
 use super::store::{Finish, put_tile};
 use super::{Kernel, Store, Windows};
 use crate::element::Element;

@@ -11,8 +11,8 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::in_place::{FEW, MANY, channel_lanes, has_many_registers};
-use super::steps::by_count;
+use super::in_place::{FEW, MANY, channel_lanes};
+use super::steps::{by_count, has_many_registers};
 use super::store::put_sums;
 use super::{Kernel, Store};
 use crate::element::Element;

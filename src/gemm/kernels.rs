@@ -20,6 +20,7 @@ use super::in_turned::{self, MultiplyTurned};
 use super::store::Store;
 use super::tail::MAX_TAIL;
 use crate::element::Element;
+use crate::simd::unit_bytes;
 
 /// A register tile of `columns × lanes` sums: `lanes` values of the left operand, which lie side by side
 /// in memory, times `columns` single values of the right.
@@ -42,6 +43,17 @@ pub(crate) struct Kernel<T: 'static> {
     pub(super) in_turned: [MultiplyTurned<T>; 2],
     /// What [`rate`](Self::rate) has measured.
     pub(super) rate: OnceLock<f64>,
+}
+
+/// How wide that is which a microkernel works on, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Widths {
+    /// An element.
+    pub element: usize,
+    /// A register.
+    pub register: usize,
+    /// What a unit of the processor multiplies and adds at once: a register, or half of one.
+    pub unit: usize,
 }
 
 /// The operands of one tile: `k` steps, each of `lanes` left values and `columns` right values.
@@ -67,6 +79,11 @@ impl<T: Element> Kernel<T> {
     pub fn best() -> &'static Self {
         let known: [&'static dyn Any; 2] = [&*F32, &*F64];
         known.into_iter().find_map(|kernel| kernel.downcast_ref()).expect("f32 and f64 are the only elements")
+    }
+
+    pub fn widths(&self) -> Widths {
+        let register = self.vector * size_of::<T>();
+        Widths { element: size_of::<T>(), register, unit: register.min(unit_bytes()) }
     }
 
     /// The most lanes of a tile.

@@ -26,7 +26,7 @@ pub(crate) use in_quarters::{Factors, PRODUCTS, QUARTER_VECTORS, Quarters};
 pub(crate) use in_rows::row_channels;
 pub(crate) use in_turned::Turned;
 pub use kernels::isa;
-pub(crate) use kernels::{Kernel, Operands};
+pub(crate) use kernels::{Kernel, Operands, Widths};
 pub(crate) use store::{Finish, Store};
 pub(crate) use tail::{TAIL_SLACK, TAIL_STARTS, multiply_tail, tail_tiles};
 pub(crate) use windows::{Border, MOST_TAPS, Windows};

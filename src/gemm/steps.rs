@@ -1,4 +1,4 @@
-//! What loops over the registers of a tile share: the number of its channels as a constant, and the products of a step.
+//! What loops over the registers of a tile share: the number of its channels as a constant, how many registers there are, and the products of a step.
 
 #![allow(
     clippy::needless_range_loop,
@@ -9,6 +9,12 @@ use pulp::Simd;
 
 use crate::element::Element;
 
+/// Whether there are 32 registers, not 16.
+#[inline(always)]
+pub(super) fn has_many_registers<T: Element, S: Simd>() -> bool {
+    T::lanes::<S>() * size_of::<T>() >= 64 || cfg!(target_arch = "aarch64")
+}
+
 /// Calls a method of a tile with the number of its channels or columns as a constant: one of the first, or, where there are
 /// many registers, of all.
 macro_rules! by_count {
@@ -18,7 +24,7 @@ macro_rules! by_count {
     ($count:expr, $simd:ident, $tile:ident.$method:ident $args:tt, [$($few:literal)*], [$($many:literal)*]) => {
         match $count {
             $($few => by_count!(@ $few, $simd, $tile.$method $args),)*
-            $($many if has_many_registers::<T, S>() => by_count!(@ $many, $simd, $tile.$method $args),)*
+            $($many if $crate::gemm::steps::has_many_registers::<T, S>() => by_count!(@ $many, $simd, $tile.$method $args),)*
             count => unreachable!("{count} channels or columns of a tile"),
         }
     };

@@ -8,7 +8,7 @@
 use ndarray::{ArrayViewMut2, Axis};
 use pulp::{Simd, WithSimd};
 
-use super::in_place::has_many_registers;
+use super::steps::has_many_registers;
 use super::{Finish, Operands, Store};
 use crate::element::Element;
 use crate::simd::arch;

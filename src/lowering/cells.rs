@@ -72,6 +72,7 @@ impl<'a, T: Element> Cells<'a, T> {
         let border = border(self.geometry, region).filter(|_| {
             are_finite && [rows.start, rows.end].iter().all(|row| row.is_multiple_of(self.geometry.taps()))
         });
+        debug_assert!(!self.slab.is_bare || border.is_some(), "cells around an image without a copy are known zeros");
         Windows {
             border,
             cells: self.values,

@@ -1,8 +1,8 @@
-//! Which algorithm, and why: a function of shapes, options and the width of the registers alone.
+//! Which algorithm, and why: a function of shapes, options and the widths of the processor's registers and units alone.
 
 use super::cost::{cost, grad_cost, strided_grad_cost};
 use crate::error::{Error, Result};
-use crate::gemm::Backend;
+use crate::gemm::{Backend, Widths};
 use crate::geometry::ConvGeometry;
 use crate::lowering::{
     Algorithm, Pass, Tile, has_depthwise_grad, has_depthwise_input_grad, has_fused_grad, has_phases, packed_geometry,
@@ -47,7 +47,11 @@ const MOST_UNPAIRED: f64 = 0.125;
 /// at 28 1.09.)
 const PAIRED_WEIGHT_BYTES: usize = 2 << 20;
 
-/// Bytes of a register up to which it packs windows that do not lie side by side.
+/// The same where multiply-adds take registers in halves, so that reading is cheaper beside them. (1024→1024 at 14 1.09 times as fast.)
+const HALF_RATE_WEIGHT_BYTES: usize = 4 << 20;
+
+/// Bytes of a register up to which it packs windows that do not lie side by side; with wider ones that are taken in halves it does
+/// for kernels of three axes, whose windows `Fused` copies too, and leaves no zeros out of. (128→256 3×3×3 at 16 1.07 times as fast.)
 const PACKING_REGISTER: usize = 32;
 
 /// What a caller asks for, beside the geometry.
@@ -57,10 +61,7 @@ pub(crate) struct Request {
     pub algorithm: Algorithm,
     pub backend: Backend,
     pub numerics: Numerics,
-    /// Bytes of an element.
-    pub size: usize,
-    /// Bytes of a register of the microkernel.
-    pub register: usize,
+    pub widths: Widths,
 }
 
 /// Chooses for a pass over `geometry`, or checks the algorithm that was asked for. Where the caller names a
@@ -169,7 +170,7 @@ fn cheapest(geometry: &ConvGeometry, request: Request) -> (Algorithm, &'static s
     let allowed = reasons.into_iter().filter(|&(algorithm, _)| {
         algorithm.is_strict() || request.numerics == Numerics::Fast && may_be_best(geometry, algorithm, request)
     });
-    let costs = allowed.map(|choice| (cost(geometry, choice.0, request.size), choice));
+    let costs = allowed.map(|choice| (cost(geometry, choice.0, request.widths), choice));
     costs.min_by(|a, b| a.0.total_cmp(&b.0)).map_or(reasons[0], |(_, choice)| choice)
 }
 
@@ -177,14 +178,14 @@ fn cheapest(geometry: &ConvGeometry, request: Request) -> (Algorithm, &'static s
 fn cheapest_grad(geometry: &ConvGeometry, request: Request) -> (Algorithm, &'static str) {
     let reason = "for all tiles of all images fewer products, which outweigh the transforms";
     let fused = "the microkernel reads the patch matrix straight from the image";
-    fused_or_winograd(request, [fused, reason], |algorithm| grad_cost(geometry, algorithm, request.size))
+    fused_or_winograd(request, [fused, reason], |algorithm| grad_cost(geometry, algorithm, request.widths))
 }
 
 /// The cheapest algorithm on the microkernel for the input gradient of `geometry` with a stride.
 fn cheapest_strided(geometry: &ConvGeometry, request: Request) -> (Algorithm, &'static str) {
     let reason = "1.4 (of F(2×2)) or 1.8 times fewer products for all phases of the input's cells together";
     let fused = "each phase of the input's cells is a convolution of stride 1, straight from the image";
-    fused_or_winograd(request, [fused, reason], |algorithm| strided_grad_cost(geometry, algorithm, request.size))
+    fused_or_winograd(request, [fused, reason], |algorithm| strided_grad_cost(geometry, algorithm, request.widths))
 }
 
 /// The cheaper of the two, each with its reason.
@@ -201,19 +202,22 @@ fn fused_or_winograd(
 }
 
 fn may_be_best(geometry: &ConvGeometry, algorithm: Algorithm, request: Request) -> bool {
-    let is_known = algorithm != Algorithm::Strassen || is_paired(geometry, request);
+    let is_known = algorithm != Algorithm::Strassen || is_paired(geometry, request.widths);
     is_known && packed_geometry(geometry, Pass::Forward, algorithm).is_some()
 }
 
-/// Whether `Strassen` has most windows in pairs, reads them where they lie, if registers are so wide that packing all quarters costs
-/// more than it saves, and keeps its weights near.
-fn is_paired(geometry: &ConvGeometry, request: Request) -> bool {
-    let (windows, pair) = (geometry.windows(), 4 * request.register / request.size);
+/// Whether `Strassen` has most windows in pairs, reads them where they lie, if packing all quarters costs more than it saves, and
+/// keeps its weights near.
+fn is_paired(geometry: &ConvGeometry, widths: Widths) -> bool {
+    let Widths { element, register, unit } = widths;
+    let (windows, pair) = (geometry.windows(), 4 * register / element);
     let are_neighbours = geometry.taps() == 1 && geometry.axes.iter().all(|axis| axis.pad_before + axis.pad_after == 0);
-    let are_read = are_neighbours || request.register <= PACKING_REGISTER;
+    let [depth, ..] = geometry.axes;
+    let are_read = are_neighbours || register <= PACKING_REGISTER || unit < register && depth.kernel > 1;
     let are_many = windows >= PAIRED_WINDOWS && (windows % pair) as f64 <= MOST_UNPAIRED * windows as f64;
     let weights = geometry.group_out_channels().saturating_mul(geometry.patch_rows());
-    let are_near = weights.saturating_mul(request.size) <= PAIRED_WEIGHT_BYTES;
+    let most_bytes = if unit < register { HALF_RATE_WEIGHT_BYTES } else { PAIRED_WEIGHT_BYTES };
+    let are_near = weights.saturating_mul(element) <= most_bytes;
     are_read && are_near && are_many && geometry.axes[2].output <= PAIRED_ROW
 }
 
@@ -222,10 +226,14 @@ mod tests {
     use super::*;
     use crate::ConvOptions;
 
+    const NARROW: Widths = Widths { element: 4, register: 32, unit: 32 };
+    const WIDE: Widths = Widths { element: 4, register: 64, unit: 64 };
+    const HALF_RATE: Widths = Widths { unit: 32, ..WIDE };
+
     fn chosen(input: [usize; 4], weight: [usize; 4], options: ConvOptions<2>) -> Algorithm {
         let geometry = options.geometry(&input, &weight).unwrap();
         let ConvOptions { algorithm, backend, numerics, .. } = options;
-        let request = Request { pass: Pass::Forward, algorithm, backend, numerics, size: 4, register: 32 };
+        let request = Request { pass: Pass::Forward, algorithm, backend, numerics, widths: NARROW };
         choose(&geometry, request).unwrap().algorithm
     }
 
@@ -268,7 +276,7 @@ mod tests {
         let grad = |batch: usize, [ins, outs]: [usize; 2], side: usize, options: ConvOptions<2>| {
             let geometry = options.geometry(&[batch, ins, side, side], &[outs, ins, 3, 3]).unwrap();
             let ConvOptions { algorithm, backend, numerics, .. } = options;
-            let request = Request { pass: Pass::WeightGrad, algorithm, backend, numerics, size: 4, register: 64 };
+            let request = Request { pass: Pass::WeightGrad, algorithm, backend, numerics, widths: WIDE };
             choose(&geometry, request).unwrap().algorithm
         };
         let same = ConvOptions::new().padding(crate::Padding::Same);
@@ -284,7 +292,7 @@ mod tests {
         let chosen = |[outs, ins, side]: [usize; 3], options: ConvOptions<2>| {
             let geometry = options.stride([2, 2]).geometry(&[8, ins, side, side], &[outs, ins, 3, 3]).unwrap();
             let ConvOptions { algorithm, backend, numerics, .. } = options;
-            let request = Request { pass: Pass::InputGrad, algorithm, backend, numerics, size: 4, register: 64 };
+            let request = Request { pass: Pass::InputGrad, algorithm, backend, numerics, widths: WIDE };
             choose(&geometry, request).unwrap().algorithm
         };
         let border = |pad: usize| ConvOptions::new().padding(crate::Padding::symmetric([pad, pad]));
@@ -309,17 +317,36 @@ mod tests {
         assert_eq!(layer(1024, 256, 11, plain), Algorithm::Fused);
         assert_eq!(chosen([1, 128, 56, 56], [128, 128, 3, 3], plain.stride([3, 2])), Algorithm::Strassen);
         assert_eq!(layer(1024, 1024, 14, plain), Algorithm::Fused);
-        // Wide registers multiply so fast that packing every quarter would cost more than a product.
-        let wide = |input: [usize; 4], weight: [usize; 4], options: ConvOptions<2>| {
-            let geometry = options.geometry(&input, &weight).unwrap();
-            let ConvOptions { algorithm, backend, numerics, .. } = options;
-            let request = Request { pass: Pass::Forward, algorithm, backend, numerics, size: 4, register: 64 };
-            choose(&geometry, request).unwrap().algorithm
-        };
-        assert_eq!(wide([1, 1024, 14, 14], [256, 1024, 1, 1], plain), Algorithm::Strassen);
-        assert_eq!(wide([1, 128, 56, 56], [128, 128, 3, 3], plain.stride([3, 2])), Algorithm::Fused);
         assert_eq!(layer(1024, 255, 14, plain), Algorithm::Fused);
         assert_eq!(layer(1024, 256, 14, plain.numerics(Numerics::Strict)), Algorithm::Fused);
+        // The rows of many images come from memory, and a block of many of them and few channels gains less than that costs.
+        assert_eq!(chosen([8, 512, 28, 28], [128, 512, 1, 1], plain), Algorithm::Fused);
+        assert_eq!(chosen([8, 512, 28, 28], [256, 512, 1, 1], plain), Algorithm::Strassen);
+    }
+
+    #[test]
+    fn strassen_packs_quarters_where_multiply_adds_cost_more_than_that() {
+        let chosen = |widths, [ins, outs, side]: [usize; 3], kernel: [usize; 3], stride: [usize; 3]| {
+            let options = ConvOptions::<3>::new().stride(stride);
+            let shape = |channels, [d, h, w]: [usize; 3]| [channels, ins, d, h, w];
+            let depth = if kernel[0] > 1 { side } else { 1 };
+            let geometry = options.geometry(&shape(1, [depth, side, side]), &shape(outs, kernel)).unwrap();
+            let ConvOptions { algorithm, backend, numerics, .. } = options;
+            let request = Request { pass: Pass::Forward, algorithm, backend, numerics, widths };
+            choose(&geometry, request).unwrap().algorithm
+        };
+        let [one, few, cube] = [[1; 3], [1, 3, 3], [3; 3]];
+        for widths in [NARROW, HALF_RATE, WIDE] {
+            assert_eq!(chosen(widths, [1024, 256, 14], one, one), Algorithm::Strassen, "{widths:?}");
+        }
+        let strided = |widths| chosen(widths, [128, 128, 56], few, [1, 3, 2]);
+        assert_eq!([NARROW, HALF_RATE, WIDE].map(strided), [Algorithm::Strassen, Algorithm::Fused, Algorithm::Fused]);
+        let volume = |widths| chosen(widths, [128, 256, 16], cube, one);
+        assert_eq!([HALF_RATE, WIDE].map(volume), [Algorithm::Strassen, Algorithm::Fused]);
+        let many_weights = |widths| chosen(widths, [1024, 1024, 14], one, one);
+        assert_eq!([HALF_RATE, WIDE].map(many_weights), [Algorithm::Strassen, Algorithm::Fused]);
+        let few_rows = |widths| chosen(widths, [64, 256, 56], one, one);
+        assert_eq!([HALF_RATE, WIDE].map(few_rows), [Algorithm::Strassen, Algorithm::Fused]);
     }
 
     #[test]
@@ -334,7 +361,7 @@ mod tests {
         for (side, is_possible) in [(64, true), (65, false)] {
             let geometry = ConvOptions::<2>::new().geometry(&[1, 1, 70, 70], &[1, 1, side, 64]).unwrap();
             let (algorithm, backend, numerics) = (Algorithm::Fused, Backend::Auto, Numerics::Fast);
-            let request = Request { pass: Pass::WeightGrad, algorithm, backend, numerics, size: 4, register: 32 };
+            let request = Request { pass: Pass::WeightGrad, algorithm, backend, numerics, widths: NARROW };
             let choice = choose(&geometry, request);
             assert_eq!(choice.is_ok(), is_possible, "{side} × 64 cells");
             assert!(choice.err().is_none_or(|error| error.to_string().contains("4096 cells")));
@@ -348,10 +375,7 @@ mod tests {
             let geometry = options.geometry(&[1, groups, 28, 28], &[groups, 1, 3, 3]).unwrap();
             let (backend, numerics) = (Backend::Auto, Numerics::Fast);
             let choose = |algorithm| {
-                choose(
-                    &geometry,
-                    Request { pass: Pass::InputGrad, algorithm, backend, numerics, size: 4, register: 32 },
-                )
+                choose(&geometry, Request { pass: Pass::InputGrad, algorithm, backend, numerics, widths: NARROW })
             };
             let auto = choose(Algorithm::Auto).unwrap().algorithm;
             assert_eq!(auto == Algorithm::Depthwise, is_possible, "{groups} groups: {auto}");
@@ -366,8 +390,7 @@ mod tests {
         let geometry = ConvOptions::<2>::new().geometry(&[1, 1, 3, 3], &[1, 1, 2, 2]).unwrap();
         let (algorithm, backend, numerics) = (Algorithm::Pointwise, Backend::Auto, Numerics::Fast);
         assert!(
-            choose(&geometry, Request { pass: Pass::Forward, algorithm, backend, numerics, size: 4, register: 32 })
-                .is_err()
+            choose(&geometry, Request { pass: Pass::Forward, algorithm, backend, numerics, widths: NARROW }).is_err()
         );
     }
 }

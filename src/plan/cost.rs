@@ -3,6 +3,7 @@
 //! Each constant was set on layers of ResNet-50 and VGG-16 on one core with AVX2, where the microkernel does
 //! 50 multiply-adds a nanosecond; `docs/performance.md` has the figures.
 
+use crate::gemm::Widths;
 use crate::geometry::ConvGeometry;
 use crate::lowering::{
     Algorithm, Pass, STRASSEN_BLOCK_BYTES, Tile, VALUE, WEIGHT_BYTE, is_winograd_folded, winograd_geometry,
@@ -16,10 +17,18 @@ const FUSED_OUTPUT: f64 = 12.0;
 
 /// What `Strassen` adds to that: for an output and each block of so many bytes of rows, whose products are added up one by
 /// one, and for an element of the patch matrix, that of kernels of one cell or of others, whose quarters are packed as well. (Set on
-/// 1×1 layers of 64 to 1024 rows with registers of 512 bits, and 3×3 layers with 256.)
+/// 1×1 layers of 64 to 1024 rows with registers of 512 bits, and 3×3 layers with 256; where registers
+/// are taken in halves, on 1×1 layers alone.)
 const STRASSEN_OUTPUT: f64 = 10.0;
+const HALF_RATE_OUTPUT: f64 = 5.0;
 const STRASSEN_SUMS: f64 = 4.0;
 const STRASSEN_PACKED: f64 = 10.0;
+
+/// … and for each row of a block, if the images are so many bytes that they come from memory: what is asked for while the windows
+/// before are multiplied does not all stay in the L2 then. (512→128 1×1 at 28 is 1.05 times as fast as `Fused` with one image and
+/// 0.95 times with eight, 256→64 at 56 1.05 and 0.97.)
+const STRASSEN_FAR_ROW: f64 = 0.028;
+const FAR_IMAGE_BYTES: f64 = (4_u64 << 20) as f64;
 
 /// Share of its time that a Winograd algorithm's products spend in the microkernel.
 const WINOGRAD_SHARE: f64 = 0.93;
@@ -51,7 +60,7 @@ const FAR_SUM: f64 = 0.34;
 const FAR_SUM_BYTES: usize = 1 << 20;
 
 /// The cost of the weight gradient of `geometry`, whose sums are taken over all images.
-pub(super) fn grad_cost(geometry: &ConvGeometry, algorithm: Algorithm, size: usize) -> f64 {
+pub(super) fn grad_cost(geometry: &ConvGeometry, algorithm: Algorithm, widths: Widths) -> f64 {
     let g = geometry;
     let (ins, outs) = (g.group_in_channels(), g.group_out_channels());
     let weights = (ins * outs) as f64;
@@ -63,7 +72,7 @@ pub(super) fn grad_cost(geometry: &ConvGeometry, algorithm: Algorithm, size: usi
     let tiles = g.batch as f64 * g.axes[0].output as f64 * tile.counts(g).iter().product::<usize>() as f64;
     let times = |channels: usize| channels.div_ceil(TASK_CHANNELS) as f64;
     let transformed = whole(ins) * times(outs) + whole(outs) * times(ins);
-    let sum_bytes = tile.products() * ins.min(TASK_CHANNELS) * outs.min(TASK_CHANNELS) * size;
+    let sum_bytes = tile.products() * ins.min(TASK_CHANNELS) * outs.min(TASK_CHANNELS) * widths.element;
     let product = 1.0 / WINOGRAD_SHARE + if sum_bytes > FAR_SUM_BYTES { FAR_SUM } else { 0.0 };
     let value = tiles * (ins as f64 * whole(outs) * product + transformed * VALUE) + weights * KERNEL_VALUE;
     g.groups as f64 * tile.products() as f64 * value
@@ -75,18 +84,20 @@ fn whole(channels: usize) -> f64 {
 }
 
 /// The cost of the input gradient of `geometry` with a stride.
-pub(super) fn strided_grad_cost(geometry: &ConvGeometry, algorithm: Algorithm, size: usize) -> f64 {
+pub(super) fn strided_grad_cost(geometry: &ConvGeometry, algorithm: Algorithm, widths: Widths) -> f64 {
     let cost = match algorithm.scheme() {
         Some(scheme) => {
-            winograd_geometry(geometry, Pass::InputGrad, scheme).map(|(g, tile)| tiles_cost(&g, tile, size))
+            winograd_geometry(geometry, Pass::InputGrad, scheme).map(|(g, tile)| tiles_cost(&g, tile, widths))
         }
-        None => geometry.phases().map(|phases| phases.iter().map(|phase| cost(&phase.geometry, algorithm, size)).sum()),
+        None => {
+            geometry.phases().map(|phases| phases.iter().map(|phase| cost(&phase.geometry, algorithm, widths)).sum())
+        }
     };
     cost.unwrap_or(f64::INFINITY)
 }
 
-/// The cost of the forward pass of `geometry` (which may be another's adjoint) for elements of `size` bytes.
-pub(super) fn cost(geometry: &ConvGeometry, algorithm: Algorithm, size: usize) -> f64 {
+/// The cost of the forward pass of `geometry` (which may be another's adjoint).
+pub(super) fn cost(geometry: &ConvGeometry, algorithm: Algorithm, widths: Widths) -> f64 {
     let g = geometry;
     let outs = g.group_out_channels() as f64;
     let images = g.batch as f64 * g.groups as f64;
@@ -96,30 +107,34 @@ pub(super) fn cost(geometry: &ConvGeometry, algorithm: Algorithm, size: usize) -
             let outputs = outs * windows;
             let (products, others) = match algorithm {
                 Algorithm::Strassen => {
-                    let blocks = (rows * size as f64 / STRASSEN_BLOCK_BYTES as f64).ceil();
+                    let blocks = (rows * widths.element as f64 / STRASSEN_BLOCK_BYTES as f64).ceil();
+                    let output = if widths.unit < widths.register { HALF_RATE_OUTPUT } else { STRASSEN_OUTPUT };
                     let packed = if g.taps() == 1 { STRASSEN_SUMS } else { STRASSEN_PACKED };
-                    (7.0 / 8.0, outputs * blocks * STRASSEN_OUTPUT + rows * windows * packed)
+                    let image_bytes = g.input_cells() as f64 * (g.group_in_channels() * widths.element) as f64;
+                    let far =
+                        if images * image_bytes > FAR_IMAGE_BYTES { rows / blocks * STRASSEN_FAR_ROW } else { 0.0 };
+                    (7.0 / 8.0, outputs * blocks * output + rows * windows * (packed + far))
                 }
                 _ => (1.0, 0.0),
             };
             images * (outputs * rows * products / FUSED_SHARE + outputs * FUSED_OUTPUT + others)
         }
-        Some(scheme) => Tile::of(g, scheme).map_or(f64::INFINITY, |tile| tiles_cost(g, tile, size)),
+        Some(scheme) => Tile::of(g, scheme).map_or(f64::INFINITY, |tile| tiles_cost(g, tile, widths)),
     }
 }
 
 /// The cost of what Winograd's tiles compute of `geometry`.
-fn tiles_cost(g: &ConvGeometry, tile: Tile, size: usize) -> f64 {
+fn tiles_cost(g: &ConvGeometry, tile: Tile, widths: Widths) -> f64 {
     let images = g.batch as f64 * g.groups as f64;
     let (ins, outs) = (g.group_in_channels() as f64, g.group_out_channels() as f64);
-    let values = tile.products() as f64;
+    let (values, element) = (tile.products() as f64, widths.element as f64);
     let tiles = g.axes[0].output as f64 * tile.counts(g).iter().product::<usize>() as f64;
     let [whole_ins, whole_outs] = [whole(g.group_in_channels()), whole(g.group_out_channels())];
     let all_values = g.axes[0].output as f64 * tile.plane_products(g) as f64;
     let products = all_values * ins * whole_outs / WINOGRAD_SHARE;
     let transforms = all_values * (whole_ins + whole_outs) * VALUE;
-    let block = (BLOCK_BYTES / (values * (whole_ins + BLOCK_CHANNELS) * size as f64)).clamp(1.0, BLOCK_TILES);
-    let bytes = values * ins * outs * size as f64;
+    let block = (BLOCK_BYTES / (values * (whole_ins + BLOCK_CHANNELS) * element)).clamp(1.0, BLOCK_TILES);
+    let bytes = values * ins * outs * element;
     let byte = if bytes > FAR_WEIGHT_BYTES { FAR_WEIGHT_BYTE } else { WEIGHT_BYTE };
     let reads = match is_winograd_folded(g, tile) {
         true => g.groups as f64 * (g.batch as f64 * tiles / block).ceil(),

@@ -26,9 +26,8 @@ impl Engine {
         options: &ConvOptions<D>,
     ) -> Result<Self> {
         let ConvOptions { algorithm, backend, numerics, .. } = *options;
-        let size = size_of::<T>();
-        let register = Kernel::<T>::best().vector * size;
-        let choice = choose(&geometry, Request { pass, algorithm, backend, numerics, size, register })?;
+        let widths = Kernel::<T>::best().widths();
+        let choice = choose(&geometry, Request { pass, algorithm, backend, numerics, widths })?;
         let dense = options.backend.resolve()?;
         let job = Job::new::<T>(geometry, (pass, choice.algorithm), dense, options.workspace_bytes);
         Ok(Self { job, choice, activation: options.activation })

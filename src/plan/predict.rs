@@ -9,16 +9,17 @@
 
 use super::cost::{cost, grad_cost, strided_grad_cost};
 use crate::element::Element;
-use crate::gemm::Kernel;
+use crate::gemm::{Kernel, Widths};
 use crate::geometry::ConvGeometry;
 use crate::lowering::{Algorithm, Pass, Tile, has_depthwise_lanes, is_square, packed_geometry};
 
 /// Seconds of one run of `algorithm`, which is not `Auto`, on one thread.
 pub(super) fn seconds<T: Element>(geometry: &ConvGeometry, pass: Pass, algorithm: Algorithm) -> f64 {
-    multiply_adds(geometry, pass, algorithm, size_of::<T>()) / Kernel::<T>::best().rate()
+    let kernel = Kernel::<T>::best();
+    multiply_adds(geometry, pass, algorithm, kernel.widths()) / kernel.rate()
 }
 
-fn multiply_adds(geometry: &ConvGeometry, pass: Pass, algorithm: Algorithm, size: usize) -> f64 {
+fn multiply_adds(geometry: &ConvGeometry, pass: Pass, algorithm: Algorithm, widths: Widths) -> f64 {
     // What another convolution computes costs as much as that one.
     let packed = packed_geometry(geometry, pass, algorithm);
     let g = packed.as_ref().unwrap_or(geometry);
@@ -33,16 +34,16 @@ fn multiply_adds(geometry: &ConvGeometry, pass: Pass, algorithm: Algorithm, size
         Algorithm::Im2col => dense(g, IM2COL),
         Algorithm::Im2colTiled => dense(g, Dense { gathered: IM2COL.gathered * times_gathered(g, pass), ..TILED }),
         Algorithm::Fused | Algorithm::WinogradF2 | Algorithm::WinogradF4 if pass == Pass::WeightGrad => {
-            grad_cost(g, algorithm, size) + thin(g, algorithm)
+            grad_cost(g, algorithm, widths) + thin(g, algorithm)
         }
         Algorithm::Fused | Algorithm::WinogradF2 | Algorithm::WinogradF4
             if pass == Pass::InputGrad && packed.is_none() =>
         {
-            strided_grad_cost(g, algorithm, size) + thin(g, algorithm)
+            strided_grad_cost(g, algorithm, widths) + thin(g, algorithm)
         }
         Algorithm::Fused if g.is_pointwise() => dense(g, FUSED_POINTWISE),
         Algorithm::Fused | Algorithm::Strassen | Algorithm::WinogradF2 | Algorithm::WinogradF4 | Algorithm::Auto => {
-            cost(g, algorithm, size) + thin(g, algorithm)
+            cost(g, algorithm, widths) + thin(g, algorithm)
         }
     }
 }
@@ -174,7 +175,7 @@ mod tests {
 
     fn predicted(options: ConvOptions<2>, input: [usize; 4], weight: [usize; 4], algorithm: Algorithm) -> f64 {
         let geometry = options.geometry(&input, &weight).unwrap();
-        multiply_adds(&geometry, Pass::Forward, algorithm, 4)
+        multiply_adds(&geometry, Pass::Forward, algorithm, Widths { element: 4, register: 64, unit: 64 })
     }
 
     #[test]

@@ -5,12 +5,14 @@ mod ask;
 mod halve;
 mod split;
 mod turn;
+mod units;
 
 pub(crate) use ahead::{Column, Input, Output};
 pub(crate) use ask::{LINE_BYTES, ask_for_line};
 pub(crate) use halve::{halve_f32, halve_plain};
 pub(crate) use split::{split_f32, split_f64};
 pub(crate) use turn::{Blocks, Lines, Places, SIDE, Target, turn_f32, turn_plain};
+pub(crate) use units::unit_bytes;
 
 use std::sync::LazyLock;
 

@@ -159,7 +159,7 @@ impl Cut {
         let bytes = if weight_bytes > WEIGHT_BYTES { PANEL_BYTES } else { NEAR_PANEL_BYTES };
         let most = (self.planes * self.rows * width).div_ceil(vector.lanes).max(1);
         let panels = match self.lanes {
-            Lanes::Windows => (bytes / (self.block_rows * vector.lanes * vector.size)).clamp(1, most),
+            Lanes::Windows => (bytes / (self.block_rows * vector.lanes * vector.size)).clamp(most.min(2), most),
             // Windows are read where they lie.
             Lanes::Channels | Lanes::Rows => 0,
         };
