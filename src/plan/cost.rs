@@ -24,9 +24,8 @@ const HALF_RATE_OUTPUT: f64 = 5.0;
 const STRASSEN_SUMS: f64 = 4.0;
 const STRASSEN_PACKED: f64 = 10.0;
 
-/// … and for each row of a block, if the images are so many bytes that they come from memory: what is asked for while the windows
-/// before are multiplied does not all stay in the L2 then. (512→128 1×1 at 28 is 1.05 times as fast as `Fused` with one image and
-/// 0.95 times with eight, 256→64 at 56 1.05 and 0.97.)
+/// … and for each row of a block, where images take turns that do not all stay near. (512→128 1×1 at 28 is 1.05 times as fast as
+/// `Fused` with one image and 0.95 times with eight, 256→64 at 56 1.05 and 0.97; one large image gains as much as a small one.)
 const STRASSEN_FAR_ROW: f64 = 0.028;
 const FAR_IMAGE_BYTES: f64 = (4_u64 << 20) as f64;
 
@@ -111,8 +110,8 @@ pub(super) fn cost(geometry: &ConvGeometry, algorithm: Algorithm, widths: Widths
                     let output = if widths.unit < widths.register { HALF_RATE_OUTPUT } else { STRASSEN_OUTPUT };
                     let packed = if g.taps() == 1 { STRASSEN_SUMS } else { STRASSEN_PACKED };
                     let image_bytes = g.input_cells() as f64 * (g.group_in_channels() * widths.element) as f64;
-                    let far =
-                        if images * image_bytes > FAR_IMAGE_BYTES { rows / blocks * STRASSEN_FAR_ROW } else { 0.0 };
+                    let are_far = g.batch > 1 && images * image_bytes > FAR_IMAGE_BYTES;
+                    let far = if are_far { rows / blocks * STRASSEN_FAR_ROW } else { 0.0 };
                     (7.0 / 8.0, outputs * blocks * output + rows * windows * (packed + far))
                 }
                 _ => (1.0, 0.0),
