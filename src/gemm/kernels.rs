@@ -56,6 +56,13 @@ pub(crate) struct Widths {
     pub unit: usize,
 }
 
+impl Widths {
+    /// Whether the processor takes registers in halves.
+    pub fn are_halved(self) -> bool {
+        self.unit < self.register
+    }
+}
+
 /// The operands of one tile: `k` steps, each of `lanes` left values and `columns` right values.
 #[derive(Clone, Copy)]
 pub(crate) struct Operands<'a, T> {

@@ -1,4 +1,5 @@
-//! What loops over the registers of a tile share: the number of its channels as a constant, how many registers there are, and the products of a step.
+//! What loops over the registers of a tile share: the number of its channels as a constant, how many registers there are, and
+//! the products of a step.
 
 #![allow(
     clippy::needless_range_loop,

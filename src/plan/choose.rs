@@ -209,14 +209,14 @@ fn may_be_best(geometry: &ConvGeometry, algorithm: Algorithm, request: Request) 
 /// Whether `Strassen` has most windows in pairs, reads them where they lie, if packing all quarters costs more than it saves, and
 /// keeps its weights near.
 fn is_paired(geometry: &ConvGeometry, widths: Widths) -> bool {
-    let Widths { element, register, unit } = widths;
+    let Widths { element, register, .. } = widths;
     let (windows, pair) = (geometry.windows(), 4 * register / element);
     let are_neighbours = geometry.taps() == 1 && geometry.axes.iter().all(|axis| axis.pad_before + axis.pad_after == 0);
     let [depth, ..] = geometry.axes;
-    let are_read = are_neighbours || register <= PACKING_REGISTER || unit < register && depth.kernel > 1;
+    let are_read = are_neighbours || register <= PACKING_REGISTER || widths.are_halved() && depth.kernel > 1;
     let are_many = windows >= PAIRED_WINDOWS && (windows % pair) as f64 <= MOST_UNPAIRED * windows as f64;
     let weights = geometry.group_out_channels().saturating_mul(geometry.patch_rows());
-    let most_bytes = if unit < register { HALF_RATE_WEIGHT_BYTES } else { PAIRED_WEIGHT_BYTES };
+    let most_bytes = if widths.are_halved() { HALF_RATE_WEIGHT_BYTES } else { PAIRED_WEIGHT_BYTES };
     let are_near = weights.saturating_mul(element) <= most_bytes;
     are_read && are_near && are_many && geometry.axes[2].output <= PAIRED_ROW
 }

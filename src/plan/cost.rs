@@ -107,7 +107,7 @@ pub(super) fn cost(geometry: &ConvGeometry, algorithm: Algorithm, widths: Widths
             let (products, others) = match algorithm {
                 Algorithm::Strassen => {
                     let blocks = (rows * widths.element as f64 / STRASSEN_BLOCK_BYTES as f64).ceil();
-                    let output = if widths.unit < widths.register { HALF_RATE_OUTPUT } else { STRASSEN_OUTPUT };
+                    let output = if widths.are_halved() { HALF_RATE_OUTPUT } else { STRASSEN_OUTPUT };
                     let packed = if g.taps() == 1 { STRASSEN_SUMS } else { STRASSEN_PACKED };
                     let image_bytes = g.input_cells() as f64 * (g.group_in_channels() * widths.element) as f64;
                     let are_far = g.batch > 1 && images * image_bytes > FAR_IMAGE_BYTES;
