@@ -20,7 +20,7 @@ const FUSED_OUTPUT: f64 = 12.0;
 /// 1×1 layers of 64 to 1024 rows with registers of 512 bits, and 3×3 layers with 256; where registers
 /// are taken in halves, on 1×1 layers alone.)
 const STRASSEN_OUTPUT: f64 = 10.0;
-const HALF_RATE_OUTPUT: f64 = 5.0;
+const HALF_RATE_OUTPUT: f64 = 5.5;
 const STRASSEN_SUMS: f64 = 4.0;
 const STRASSEN_PACKED: f64 = 10.0;
 

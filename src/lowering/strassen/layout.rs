@@ -11,13 +11,10 @@ use crate::lowering::shares::{ChannelShares, MANY_TASKS};
 use crate::lowering::slab::{NEIGHBOURS, Slab, is_padded, slab_dims, slab_line_len};
 use crate::parallel;
 
-/// Bytes of the patch matrix's rows that one block spans at most, of which each product takes half.
-pub(crate) const BLOCK_BYTES: usize = 3072;
-
-/// Less on registers of so many bytes, where pairs are others: with 288 rows in each half the largest error of 64→16 3×3 kernels at
-/// 14 was 4.5 times the textbook's, of which four are allowed.
-const NARROW_BLOCK_BYTES: usize = 2048;
-const NARROW_BYTES: usize = 32;
+/// Bytes of the patch matrix's rows that one block spans at most, of which each product takes half. (Longer ones err more: with 288
+/// rows in each half the largest error of 64→16 3×3 kernels at 14 was 4.5 times the textbook's on registers of 256 bits, of which
+/// four are allowed.)
+pub(crate) const BLOCK_BYTES: usize = 2048;
 
 /// Rows of the smallest block, however small the workspace.
 const MIN_BLOCK_ROWS: usize = 64;
@@ -134,8 +131,7 @@ impl Cut {
         let [_, oh, ow] = g.axes.map(|axis| axis.output.max(1));
         let (depth, taps) = (g.patch_rows().max(1), g.taps());
         // A pair of wide panels has fewer rows.
-        let block_bytes = if vector.len * vector.size <= NARROW_BYTES { NARROW_BLOCK_BYTES } else { BLOCK_BYTES };
-        let block = (block_bytes / vector.size).min(2 * PANEL_BYTES / (PANELS * half_lanes(vector) * vector.size));
+        let block = (BLOCK_BYTES / vector.size).min(2 * PANEL_BYTES / (PANELS * half_lanes(vector) * vector.size));
         // Whole channels in each half of a block, so that each is padded once.
         let unit = if 2 * taps <= block { 2 * taps } else { 2 };
         let block_rows = block_length(depth, depth.div_ceil(block / unit * unit), unit);
