@@ -5,7 +5,10 @@ use ndarray::NdFloat;
 mod sealed {
     use pulp::Simd;
 
-    use crate::simd::{SIDE, Target, halve_f32, halve_plain, split_f32, split_f64, turn_f32, turn_plain};
+    use crate::simd::{
+        SIDE, Target, following_f32, following_f64, halve_f32, halve_plain, preceding_f32, preceding_f64, split_f32,
+        split_f64, turn_f32, turn_plain,
+    };
 
     /// Registers of numbers, for loops that the compiler does not vectorise by itself.
     pub trait Sealed: Copy {
@@ -51,6 +54,12 @@ mod sealed {
         /// The cells of even and of odd number, of twice as many as there are lanes.
         fn split<S: Simd>(simd: S, cells: &[Self]) -> [Self::Vector<S>; 2];
 
+        /// What precedes each lane: the last lane of `before`, and all but the last of the vector.
+        fn preceding<S: Simd>(simd: S, before: Self::Vector<S>, vector: Self::Vector<S>) -> Self::Vector<S>;
+
+        /// What follows each lane: all but the first of the vector, and the first lane of `after`.
+        fn following<S: Simd>(simd: S, vector: Self::Vector<S>, after: Self::Vector<S>) -> Self::Vector<S>;
+
         /// Lane `i` is lane `i + count` of the vector, or one of the first beyond its end.
         fn moved<S: Simd>(simd: S, vector: Self::Vector<S>, count: usize) -> Self::Vector<S>;
 
@@ -69,7 +78,7 @@ mod sealed {
     }
 
     macro_rules! sealed {
-        ($element:ident, $vector:ident, $mask:ident, $unit:ident, $lanes:ident, $splat:ident, $load:ident, $put:ident, $store:ident, $fused:ident, $plus:ident, $minus:ident, $less:ident, $between:ident, $select:ident, $split:ident, $moved:ident, $halve:ident, $turn:ident) => {
+        ($element:ident, $vector:ident, $mask:ident, $unit:ident, $lanes:ident, $splat:ident, $load:ident, $put:ident, $store:ident, $fused:ident, $plus:ident, $minus:ident, $less:ident, $between:ident, $select:ident, $split:ident, $preceding:ident, $following:ident, $moved:ident, $halve:ident, $turn:ident) => {
             impl Sealed for $element {
                 type Vector<S: Simd> = S::$vector;
                 type Mask<S: Simd> = S::$mask;
@@ -141,6 +150,16 @@ mod sealed {
                 }
 
                 #[inline(always)]
+                fn preceding<S: Simd>(simd: S, before: S::$vector, vector: S::$vector) -> S::$vector {
+                    $preceding(simd, before, vector)
+                }
+
+                #[inline(always)]
+                fn following<S: Simd>(simd: S, vector: S::$vector, after: S::$vector) -> S::$vector {
+                    $following(simd, vector, after)
+                }
+
+                #[inline(always)]
                 fn moved<S: Simd>(simd: S, vector: S::$vector, count: usize) -> S::$vector {
                     simd.$moved(vector, count)
                 }
@@ -173,6 +192,8 @@ mod sealed {
         mask_between_m32s,
         select_f32s,
         split_f32,
+        preceding_f32,
+        following_f32,
         rotate_left_f32s,
         halve_f32,
         turn_f32
@@ -194,6 +215,8 @@ mod sealed {
         mask_between_m64s,
         select_f64s,
         split_f64,
+        preceding_f64,
+        following_f64,
         rotate_left_f64s,
         halve_plain,
         turn_plain

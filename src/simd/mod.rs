@@ -3,6 +3,7 @@
 mod ahead;
 mod ask;
 mod halve;
+mod neighbours;
 mod split;
 mod turn;
 mod units;
@@ -10,6 +11,7 @@ mod units;
 pub(crate) use ahead::{Column, Input, Output};
 pub(crate) use ask::{LINE_BYTES, ask_for_line};
 pub(crate) use halve::{halve_f32, halve_plain};
+pub(crate) use neighbours::{following_f32, following_f64, preceding_f32, preceding_f64};
 pub(crate) use split::{split_f32, split_f64};
 pub(crate) use turn::{Blocks, Lines, Places, SIDE, Target, turn_f32, turn_plain};
 pub(crate) use units::unit_bytes;
@@ -27,9 +29,9 @@ pub(crate) fn arch() -> Arch {
     *ARCH
 }
 
-/// Bytes of the registers of [`arch`].
-pub(crate) fn register_bytes() -> usize {
-    arch().dispatch(RegisterBytes)
+/// Bytes of a register.
+pub(crate) fn register_bytes(arch: Arch) -> usize {
+    arch.dispatch(RegisterBytes)
 }
 
 struct RegisterBytes;

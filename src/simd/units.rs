@@ -2,13 +2,13 @@
 
 use std::sync::LazyLock;
 
-use super::register_bytes;
+use super::{arch, register_bytes};
 
 /// Bytes of a register of [`arch`](super::arch) that a unit of the processor multiplies and adds at once: all of them, or half of 64,
 /// as on Zen 4, where additions and copies cost less beside the multiply-adds.
 pub(crate) fn unit_bytes() -> usize {
     static UNIT: LazyLock<usize> = LazyLock::new(|| {
-        let register = register_bytes();
+        let register = register_bytes(arch());
         if register == 64 && has_halves() { register / 2 } else { register }
     });
     *UNIT
@@ -36,7 +36,7 @@ mod tests {
 
     #[test]
     fn a_unit_takes_a_register_or_half_of_one() {
-        let [register, unit] = [register_bytes(), unit_bytes()];
+        let [register, unit] = [register_bytes(arch()), unit_bytes()];
         assert!(unit == register || register == 64 && unit == 32, "{unit} of {register}");
     }
 }

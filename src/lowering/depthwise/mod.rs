@@ -7,12 +7,14 @@
 mod cells;
 mod channels;
 mod grad;
+mod part;
 mod planes;
 mod rows;
 mod square;
 mod strip;
 mod sums;
 mod tiles;
+mod whole;
 
 pub(crate) use channels::{Channels, has_input_grad};
 pub(super) use grad::weight_grad;

@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use ndarray::{ArrayView5, ArrayViewMut2, ArrayViewMut3, Axis as Dimension};
 
+use super::part::Part;
 use super::planes::{Inside, Planes};
-use super::square::{MOST_READ, Square, is_square};
+use super::square::{MOST_READ, compute, is_square, strip_bytes};
 use super::{SLAB_BYTES, regions, rows_that_fit, task_groups, write_windows};
 use crate::element::Element;
 use crate::geometry::{Axis, ConvGeometry, PadMode};
@@ -15,7 +16,6 @@ use crate::lowering::pieces::{channel_blocks, full_blocks};
 use crate::lowering::scratch::{ALIGNMENT_BYTES, aligned};
 use crate::lowering::slab::{NEIGHBOURS, Region, Slab, fill_slab, slab_dims};
 use crate::parallel;
-use crate::simd::register_bytes;
 
 /// Images and outputs of more bytes are asked for ahead: a step from row to row is not one that the processor foresees. Set on the
 /// layers of MobileNetV1 at batch 1 and 8: where they are in the L2 or the L3, asking costs 2 to 8 %.
@@ -55,8 +55,8 @@ impl Rows {
             |rows: usize| slab_dims(&copied, NEIGHBOURS, 1, steps(h, rows)).into_iter().fold(1, usize::saturating_mul);
         let most = (SLAB_BYTES.min(workspace_bytes) / size).max(1);
         let rows = rows_that_fit(h.output, |rows| cells(rows) <= most);
-        // Where rows take more than two registers, channels are read again for the next two.
-        let is_one_strip = w.output * size <= 2 * register_bytes();
+        // Where rows take more registers, channels are read again for the next ones.
+        let is_one_strip = w.output * size <= strip_bytes(geometry);
         let slab = Slab::new(&copied, NEIGHBOURS, [1, steps(h, rows)], 1);
         Some(Self {
             channels: if is_one_strip { geometry.groups } else { (most / cells(rows).max(1)).max(1) },
@@ -137,7 +137,7 @@ impl Rows {
             };
             let start = (region.first[0] * oh + region.first[1]) * ow;
             if let Some(output) = output.as_slice_mut() {
-                self.square((planes, weights), region, &mut output[start..], output_len).compute();
+                compute(self.part((planes, weights), region, &mut output[start..], output_len));
                 continue;
             }
             for (channel, output) in output.rows_mut().into_iter().enumerate() {
@@ -145,28 +145,27 @@ impl Rows {
                 let source = (Planes { origin, ..planes }, &weights[channel * taps..][..taps]);
                 write_windows(output, start..start + region.count[1] * ow, line, |output| {
                     let len = output.len();
-                    self.square(source, region, output, len).compute();
+                    compute(self.part(source, region, output, len));
                 });
             }
         }
     }
 
-    fn square<'a, T>(
+    fn part<'a, T>(
         &self,
         (planes, weights): (Planes<'a, T>, &'a [T]),
         region: Region,
         output: &'a mut [T],
         output_len: usize,
-    ) -> Square<'a, T> {
+    ) -> Part<'a, T> {
         let [_, h, w] = self.geometry.axes;
-        Square {
+        Part {
             planes,
             side: h.kernel,
             stride: h.stride,
             weights,
             outs: self.geometry.group_out_channels(),
-            row: region.first[1],
-            rows: region.count[1],
+            rows: region.first[1]..region.first[1] + region.count[1],
             width: w.output,
             output,
             output_len,

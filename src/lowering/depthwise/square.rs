@@ -1,19 +1,16 @@
-//! Square kernels of a few cells that move by one or two: loops over rows of cells with all sums in registers.
+//! Square kernels of a few cells that move by one or two: which way of keeping outputs in registers is taken.
 //!
 //! Rows are read where they are, in the image itself: what a register holds beyond the ends of a row is masked.
 
-#![allow(
-    clippy::needless_range_loop,
-    reason = "loops of constant length over arrays become registers, iterators do not"
-)]
+use pulp::Arch;
 
-use pulp::{Simd, WithSimd};
-
-use super::planes::{Inside, Planes};
-use super::strip::{Strip, lanes_with_moves};
+use super::part::Part;
+use super::planes::Inside;
+use super::strip::{Strips, lanes_with_moves};
+use super::whole::{self, FEW_BLOCKS, MOST_BLOCKS, WHOLE_BYTES, Whole};
 use crate::element::Element;
 use crate::geometry::{Axis, ConvGeometry};
-use crate::simd::{MOST_LANES, arch, narrow_arch};
+use crate::simd::{MOST_LANES, arch, narrow_arch, register_bytes};
 
 /// Cells that are read at once, from the first of a window on, at most.
 pub(super) const MOST_READ: usize = 2 * MOST_LANES + 7;
@@ -34,96 +31,106 @@ pub(crate) fn is_square(geometry: &ConvGeometry) -> bool {
     depth.kernel == 1 && is_known && fits(height) && fits(width)
 }
 
-/// Some rows of outputs of some channels.
-pub(super) struct Square<'a, T> {
-    pub planes: Planes<'a, T>,
-    pub side: usize,
-    pub stride: usize,
-    /// `[channels, side, side]`.
-    pub weights: &'a [T],
-    /// Channels of the output that read one of the input.
-    pub outs: usize,
-    /// The first of the rows, how many there are, and outputs of each.
-    pub row: usize,
-    pub rows: usize,
-    pub width: usize,
-    /// `[channels, rows, width]`, or more rows, of which the others are left as they are.
-    pub output: &'a mut [T],
-    pub output_len: usize,
+/// Bytes of a row of outputs that are computed together at most, for a geometry that [is one](is_square) of these loops'.
+pub(super) fn strip_bytes(geometry: &ConvGeometry) -> usize {
+    let bytes = register_bytes(arch());
+    let is_whole = geometry.axes[1].kernel == whole::SIDE && bytes == WHOLE_BYTES;
+    bytes * if is_whole { MOST_BLOCKS } else { 2 }
 }
 
-impl<T: Element> Square<'_, T> {
-    pub fn compute(self) {
-        let is_narrow = self.stride == 1 && self.width * size_of::<T>() <= NARROW_BYTES;
-        let arch = if is_narrow { narrow_arch() } else { arch() };
-        arch.dispatch(self);
+/// All outputs of a part, all sums of which are in registers. Each way is a function of its own: in one for all of them the
+/// compiler ran out of registers for addresses.
+pub(super) fn compute<T: Element>(part: Part<'_, T>) {
+    let is_narrow = part.stride == 1 && part.width * size_of::<T>() <= NARROW_BYTES;
+    compute_with(if is_narrow { narrow_arch() } else { arch() }, part);
+}
+
+fn compute_with<T: Element>(arch: Arch, part: Part<'_, T>) {
+    let loops = Loops { arch, lanes: register_bytes(arch) / size_of::<T>(), part };
+    match (loops.part.side, loops.part.stride) {
+        (3, 1) => loops.all::<3, 1>(),
+        (3, _) => loops.all::<3, 2>(),
+        (5, 1) => loops.all::<5, 1>(),
+        (5, _) => loops.all::<5, 2>(),
+        (_, 1) => loops.all::<7, 1>(),
+        (_, _) => loops.all::<7, 2>(),
     }
 }
 
-impl<T: Element> WithSimd for Square<'_, T> {
-    type Output = ();
+struct Loops<'a, T> {
+    arch: Arch,
+    lanes: usize,
+    part: Part<'a, T>,
+}
 
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        match (self.side, self.stride) {
-            (3, 1) => self.all::<S, 3, 1>(simd),
-            (3, _) => self.all::<S, 3, 2>(simd),
-            (5, 1) => self.all::<S, 5, 1>(simd),
-            (5, _) => self.all::<S, 5, 2>(simd),
-            (_, 1) => self.all::<S, 7, 1>(simd),
-            (_, _) => self.all::<S, 7, 2>(simd),
+impl<T: Element> Loops<'_, T> {
+    fn all<const K: usize, const STRIDE: usize>(self) {
+        if K == whole::SIDE && self.lanes * size_of::<T>() == WHOLE_BYTES && self.is_in_whole_rows() {
+            self.whole_rows::<STRIDE>();
+        } else if self.part.planes.is_far {
+            self.columns::<K, STRIDE, true>();
+        } else {
+            self.columns::<K, STRIDE, false>();
         }
     }
-}
 
-impl<T: Element> Square<'_, T> {
-    #[inline(always)]
-    fn all<S: Simd, const K: usize, const STRIDE: usize>(self, simd: S) {
-        match self.planes.is_far {
-            true => self.columns::<S, K, STRIDE, true>(simd),
-            false => self.columns::<S, K, STRIDE, false>(simd),
+    /// Whether all registers but the last read cells inside the image, with a kernel of three columns, and there are
+    /// enough of them.
+    fn is_in_whole_rows(&self) -> bool {
+        let (Inside { start, end }, stride) = (self.part.planes.inside[1], self.part.stride);
+        let blocks = self.part.width.div_ceil(self.lanes);
+        let is_inside = start <= 1 && blocks.saturating_sub(1) * self.lanes * stride < end;
+        is_inside && blocks > FEW_BLOCKS[stride - 1]
+    }
+
+    /// All columns, from right to left, since what a register writes beyond a row belongs to the next.
+    fn whole_rows<const STRIDE: usize>(mut self) {
+        let mut end = self.part.width.div_ceil(self.lanes);
+        while end > 0 {
+            let (arch, part) = (self.arch, &mut self.part);
+            end -= match end % MOST_BLOCKS {
+                0 => arch.dispatch(Whole::<T, STRIDE, MOST_BLOCKS> { part, end }),
+                4 => arch.dispatch(Whole::<T, STRIDE, 4> { part, end }),
+                2 | 6 => arch.dispatch(Whole::<T, STRIDE, 2> { part, end }),
+                _ => arch.dispatch(Whole::<T, STRIDE, 1> { part, end }),
+            };
         }
     }
 
     /// All columns, two registers of them side by side, which share what there is to do for a row beside its sums. The
     /// last register begins so early that its outputs end with the row; if the row is shorter than a register, what is
     /// written beyond it belongs to the next row or channel, which is written later.
-    #[inline(always)]
-    fn columns<S: Simd, const K: usize, const STRIDE: usize, const IS_FAR: bool>(mut self, simd: S) {
-        let lanes = T::lanes::<S>();
+    fn columns<const K: usize, const STRIDE: usize, const IS_FAR: bool>(mut self) {
+        let (lanes, width) = (self.lanes, self.part.width);
         // What the last lanes then hold is written over by the next register, or by the next row.
-        let moved = lanes_with_moves::<T, S, K>();
-        if STRIDE == 2 && self.width <= moved {
-            return self.strip::<S, K, STRIDE, 1, true, true, IS_FAR>(simd, [0]);
-        } else if STRIDE == 2 && self.width <= 2 * moved {
-            return self.strip::<S, K, STRIDE, 2, true, true, IS_FAR>(simd, [0, self.width - moved]);
+        let moved = lanes_with_moves(lanes, K);
+        if STRIDE == 2 && width <= moved {
+            return self.strip::<K, STRIDE, 1, true, true, IS_FAR>([0]);
+        } else if STRIDE == 2 && width <= 2 * moved {
+            return self.strip::<K, STRIDE, 2, true, true, IS_FAR>([0, width - moved]);
         }
-        let last = self.width.saturating_sub(lanes);
+        let last = width.saturating_sub(lanes);
         let mut column = 0;
-        while column < self.width {
+        while column < width {
             let columns = [column.min(last), (column + lanes).min(last)];
             if columns[0] == columns[1] {
-                self.strip::<S, K, STRIDE, 1, false, true, IS_FAR>(simd, [columns[0]]);
-            } else if self.is_inside::<S, K, STRIDE>(columns) {
-                self.strip::<S, K, STRIDE, 2, false, false, IS_FAR>(simd, columns);
+                self.strip::<K, STRIDE, 1, false, true, IS_FAR>([columns[0]]);
+            } else if self.is_inside::<K, STRIDE>(columns) {
+                self.strip::<K, STRIDE, 2, false, false, IS_FAR>(columns);
             } else {
-                self.strip::<S, K, STRIDE, 2, false, true, IS_FAR>(simd, columns);
+                self.strip::<K, STRIDE, 2, false, true, IS_FAR>(columns);
             }
             column += 2 * lanes;
         }
     }
 
     /// Whether windows from these columns on read no columns outside the image.
-    #[inline(always)]
-    fn is_inside<S: Simd, const K: usize, const STRIDE: usize>(&self, [first, last]: [usize; 2]) -> bool {
-        let Inside { start, end } = self.planes.inside[1];
-        first * STRIDE >= start && (last + T::lanes::<S>() - 1) * STRIDE + K <= end
+    fn is_inside<const K: usize, const STRIDE: usize>(&self, [first, last]: [usize; 2]) -> bool {
+        let Inside { start, end } = self.part.planes.inside[1];
+        first * STRIDE >= start && (last + self.lanes - 1) * STRIDE + K <= end
     }
 
-    /// The registers that begin with the given columns, of all channels.
-    #[inline(always)]
     fn strip<
-        S: Simd,
         const K: usize,
         const STRIDE: usize,
         const BLOCKS: usize,
@@ -132,63 +139,17 @@ impl<T: Element> Square<'_, T> {
         const IS_FAR: bool,
     >(
         &mut self,
-        simd: S,
         columns: [usize; BLOCKS],
     ) {
-        let masks = self.masks::<S, K, STRIDE, BLOCKS>(simd, columns);
-        let rows = self.row..self.row + self.rows;
-        let rows_len = self.rows * self.width;
-        let mut planes = self.planes;
-        let mut output = &mut *self.output;
-        for kernels in self.weights.chunks(self.outs * K * K) {
-            for weights in kernels.as_chunks::<K>().0.as_chunks::<K>().0 {
-                let weights = kernel(simd, weights);
-                // Rows that are left as they are begin where the others end.
-                let end = if rows_len == self.output_len { output.len() } else { rows_len };
-                let strip = Strip { planes, columns, output_len: self.output_len, weights, masks };
-                strip.compute::<STRIDE, MOVES, IS_EDGE, IS_FAR>(simd, (rows.clone(), self.width), &mut output[..end]);
-                let next = self.output_len.min(output.len());
-                output = &mut output[next..];
-            }
-            planes.origin = planes.origin.wrapping_add(planes.channel_len);
-        }
+        let part = &mut self.part;
+        self.arch.dispatch(Strips::<T, K, STRIDE, BLOCKS, MOVES, IS_EDGE, IS_FAR> { part, columns });
     }
-
-    /// The lanes of each column of the kernel that are inside the image.
-    #[inline(always)]
-    fn masks<S: Simd, const K: usize, const STRIDE: usize, const BLOCKS: usize>(
-        &self,
-        simd: S,
-        columns: [usize; BLOCKS],
-    ) -> [[T::Mask<S>; K]; BLOCKS] {
-        let Inside { start, end } = self.planes.inside[1];
-        let mut masks = [[T::between(simd, 0, 0); K]; BLOCKS];
-        for block in 0..BLOCKS {
-            for j in 0..K {
-                let first = columns[block] * STRIDE + j;
-                let lane = |end: usize| end.saturating_sub(first).div_ceil(STRIDE);
-                masks[block][j] = T::between(simd, lane(start), lane(end));
-            }
-        }
-        masks
-    }
-}
-
-#[inline(always)]
-fn kernel<S: Simd, T: Element, const K: usize>(simd: S, weights: &[[T; K]; K]) -> [[T::Vector<S>; K]; K] {
-    let mut kernel = [[T::splat(simd, T::zero()); K]; K];
-    for i in 0..K {
-        for j in 0..K {
-            kernel[i][j] = T::splat(simd, weights[i][j]);
-        }
-    }
-    kernel
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pulp::Arch;
+    use crate::lowering::depthwise::planes::Planes;
 
     const CHANNELS: usize = 3;
     const MARGIN: usize = 64;
@@ -208,7 +169,7 @@ mod tests {
         // What lies beyond the outputs must stay as it is: registers are written whole.
         let output_len = CHANNELS * rows * width;
         let mut output = [vec![f32::NAN; output_len], vec![BEYOND; MARGIN]].concat();
-        arch.dispatch(Square {
+        let part = Part {
             planes: Planes {
                 cells: &cells,
                 origin: MARGIN.wrapping_sub(pad * input + pad),
@@ -221,12 +182,12 @@ mod tests {
             stride,
             weights: &weights,
             outs: 1,
-            row: first,
-            rows: rows - first,
+            rows: first..rows,
             width,
             output: &mut output[first * width..output_len],
             output_len: rows * width,
-        });
+        };
+        compute_with(arch, part);
         assert!(output[output_len..].iter().all(|&cell| cell == BEYOND), "{side} by {stride}, {height}×{input}");
         for (c, y, x) in ndarray::indices((CHANNELS, rows, width)) {
             let found = output[(c * rows + y) * width + x];
@@ -245,7 +206,7 @@ mod tests {
     fn every_side_and_stride_is_right_in_registers_of_every_width() {
         for arch in [arch(), narrow_arch(), Arch::Scalar] {
             for (side, stride) in [3_usize, 5, 7].into_iter().flat_map(|side| [(side, 1), (side, 2)]) {
-                for width in [1, 4, 7, 8, 9, 15, 16, 17, 28, 31, 33, 48, 57, 59, 61, 70] {
+                for width in [1, 4, 7, 8, 9, 15, 16, 17, 28, 31, 33, 48, 57, 59, 61, 70, 90, 112, 113, 129, 200] {
                     for (height, first) in [(8, 0), (8, 1), (side.div_ceil(2), 0), (1, 0)] {
                         check(arch, (side, stride), [height, width], first);
                     }

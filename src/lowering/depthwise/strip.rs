@@ -12,30 +12,78 @@
 use std::ops::Range;
 use std::slice;
 
-use pulp::Simd;
+use pulp::{Simd, WithSimd};
 
+use super::part::{Part, kernel};
 use super::planes::{Inside, Planes};
 use crate::element::Element;
 use crate::lowering::runs::copy_short;
 use crate::simd::{MOST_LANES, ask_for_line};
 
-/// Registers of outputs of one channel that begin with some columns.
-pub(super) struct Strip<'a, T: Element, S: Simd, const K: usize, const BLOCKS: usize> {
-    /// With the origin of this channel.
-    pub planes: Planes<'a, T>,
+/// The registers that begin with the given columns, of all channels.
+pub(super) struct Strips<
+    's,
+    'a,
+    T,
+    const K: usize,
+    const STRIDE: usize,
+    const BLOCKS: usize,
+    const MOVES: bool,
+    const IS_EDGE: bool,
+    const IS_FAR: bool,
+> {
+    pub part: &'s mut Part<'a, T>,
     /// From left to right.
     pub columns: [usize; BLOCKS],
+}
+
+impl<
+    T: Element,
+    const K: usize,
+    const STRIDE: usize,
+    const BLOCKS: usize,
+    const MOVES: bool,
+    const IS_EDGE: bool,
+    const IS_FAR: bool,
+> WithSimd for Strips<'_, '_, T, K, STRIDE, BLOCKS, MOVES, IS_EDGE, IS_FAR>
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { part, columns } = self;
+        let mut masks = [[T::between(simd, 0, 0); K]; BLOCKS];
+        for block in 0..BLOCKS {
+            for j in 0..K {
+                let [start, end] = part.lanes_inside::<STRIDE>(columns[block] * STRIDE + j);
+                masks[block][j] = T::between(simd, start, end);
+            }
+        }
+        let (rows, width, output_len) = (part.rows.clone(), part.width, part.output_len);
+        let mut channels = part.channels();
+        while let Some((planes, weights, output)) = channels.next() {
+            let strip = Strip { planes, columns, output_len, weights: kernel(simd, weights), masks };
+            strip.compute::<STRIDE, MOVES, IS_EDGE, IS_FAR>(simd, (rows.clone(), width), output);
+        }
+    }
+}
+
+/// Those of one channel.
+struct Strip<'a, T: Element, S: Simd, const K: usize, const BLOCKS: usize> {
+    /// With the origin of this channel.
+    planes: Planes<'a, T>,
+    columns: [usize; BLOCKS],
     /// Outputs from this channel to the next.
-    pub output_len: usize,
-    pub weights: [[T::Vector<S>; K]; K],
+    output_len: usize,
+    weights: [[T::Vector<S>; K]; K],
     /// The lanes of each column of the kernel that are inside the image.
-    pub masks: [[T::Mask<S>; K]; BLOCKS],
+    masks: [[T::Mask<S>; K]; BLOCKS],
 }
 
 /// Outputs of a register that are good where the columns of the kernel beyond the second are moved lanes, with a stride of
 /// two: what the last lanes would need lies in the next register.
-pub(super) fn lanes_with_moves<T: Element, S: Simd, const K: usize>() -> usize {
-    T::lanes::<S>().saturating_sub((K - 1) / 2)
+pub(super) fn lanes_with_moves(lanes: usize, side: usize) -> usize {
+    lanes.saturating_sub((side - 1) / 2)
 }
 
 impl<T: Element, S: Simd, const K: usize, const BLOCKS: usize> Strip<'_, T, S, K, BLOCKS> {
@@ -45,7 +93,7 @@ impl<T: Element, S: Simd, const K: usize, const BLOCKS: usize> Strip<'_, T, S, K
     /// `MOVES`, with a stride of two: the columns of the kernel beyond the second are lanes of the first two, moved,
     /// instead of read again; of the last lanes ([`lanes_with_moves`]) nothing can be used.
     #[inline(always)]
-    pub fn compute<const STRIDE: usize, const MOVES: bool, const IS_EDGE: bool, const IS_FAR: bool>(
+    fn compute<const STRIDE: usize, const MOVES: bool, const IS_EDGE: bool, const IS_FAR: bool>(
         &self,
         simd: S,
         (rows, width): (Range<usize>, usize),
@@ -230,7 +278,7 @@ impl<T: Element, S: Simd, const K: usize, const BLOCKS: usize> Strip<'_, T, S, K
 
 /// Writes a register, or as much of it as there is room for.
 #[inline(always)]
-fn put<S: Simd, T: Element>(simd: S, vector: T::Vector<S>, output: &mut [T]) {
+pub(super) fn put<S: Simd, T: Element>(simd: S, vector: T::Vector<S>, output: &mut [T]) {
     if output.len() >= T::lanes::<S>() {
         return T::put(simd, vector, output);
     }
