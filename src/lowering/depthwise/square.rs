@@ -80,7 +80,7 @@ impl<T: Element> Loops<'_, T> {
         let (Inside { start, end }, stride) = (self.part.planes.inside[1], self.part.stride);
         let blocks = self.part.width.div_ceil(self.lanes);
         let is_inside = start <= 1 && blocks.saturating_sub(1) * self.lanes * stride < end;
-        is_inside && blocks > FEW_BLOCKS[stride - 1]
+        is_inside && blocks > FEW_BLOCKS[stride - 1] && (stride > 1 || self.part.planes.is_far)
     }
 
     /// All columns, from right to left, since what a register writes beyond a row belongs to the next.
