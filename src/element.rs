@@ -6,8 +6,7 @@ mod sealed {
     use pulp::Simd;
 
     use crate::simd::{
-        SIDE, Target, following_f32, following_f64, halve_f32, halve_plain, preceding_f32, preceding_f64, split_f32,
-        split_f64, turn_f32, turn_plain,
+        SIDE, Target, halve_f32, halve_plain, preceding_f32, preceding_f64, split_f32, split_f64, turn_f32, turn_plain,
     };
 
     /// Registers of numbers, for loops that the compiler does not vectorise by itself.
@@ -57,9 +56,6 @@ mod sealed {
         /// What precedes each lane: the last lane of `before`, and all but the last of the vector.
         fn preceding<S: Simd>(simd: S, before: Self::Vector<S>, vector: Self::Vector<S>) -> Self::Vector<S>;
 
-        /// What follows each lane: all but the first of the vector, and the first lane of `after`.
-        fn following<S: Simd>(simd: S, vector: Self::Vector<S>, after: Self::Vector<S>) -> Self::Vector<S>;
-
         /// Lane `i` is lane `i + count` of the vector, or one of the first beyond its end.
         fn moved<S: Simd>(simd: S, vector: Self::Vector<S>, count: usize) -> Self::Vector<S>;
 
@@ -78,7 +74,7 @@ mod sealed {
     }
 
     macro_rules! sealed {
-        ($element:ident, $vector:ident, $mask:ident, $unit:ident, $lanes:ident, $splat:ident, $load:ident, $put:ident, $store:ident, $fused:ident, $plus:ident, $minus:ident, $less:ident, $between:ident, $select:ident, $split:ident, $preceding:ident, $following:ident, $moved:ident, $halve:ident, $turn:ident) => {
+        ($element:ident, $vector:ident, $mask:ident, $unit:ident, $lanes:ident, $splat:ident, $load:ident, $put:ident, $store:ident, $fused:ident, $plus:ident, $minus:ident, $less:ident, $between:ident, $select:ident, $split:ident, $preceding:ident, $moved:ident, $halve:ident, $turn:ident) => {
             impl Sealed for $element {
                 type Vector<S: Simd> = S::$vector;
                 type Mask<S: Simd> = S::$mask;
@@ -155,11 +151,6 @@ mod sealed {
                 }
 
                 #[inline(always)]
-                fn following<S: Simd>(simd: S, vector: S::$vector, after: S::$vector) -> S::$vector {
-                    $following(simd, vector, after)
-                }
-
-                #[inline(always)]
                 fn moved<S: Simd>(simd: S, vector: S::$vector, count: usize) -> S::$vector {
                     simd.$moved(vector, count)
                 }
@@ -193,7 +184,6 @@ mod sealed {
         select_f32s,
         split_f32,
         preceding_f32,
-        following_f32,
         rotate_left_f32s,
         halve_f32,
         turn_f32
@@ -216,7 +206,6 @@ mod sealed {
         select_f64s,
         split_f64,
         preceding_f64,
-        following_f64,
         rotate_left_f64s,
         halve_plain,
         turn_plain

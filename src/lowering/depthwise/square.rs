@@ -79,8 +79,9 @@ impl<T: Element> Loops<'_, T> {
     fn is_in_whole_rows(&self) -> bool {
         let (Inside { start, end }, stride) = (self.part.planes.inside[1], self.part.stride);
         let blocks = self.part.width.div_ceil(self.lanes);
-        let is_inside = start <= 1 && blocks.saturating_sub(1) * self.lanes * stride < end;
-        is_inside && blocks > FEW_BLOCKS[stride - 1] && (stride > 1 || self.part.planes.is_far)
+        // The last column that the others read.
+        let last = blocks.saturating_sub(1) * self.lanes * stride + whole::SIDE - 1 - stride;
+        start <= 1 && last < end && blocks > FEW_BLOCKS
     }
 
     /// All columns, from right to left, since what a register writes beyond a row belongs to the next.

@@ -17,7 +17,6 @@ use pulp::{Simd, WithSimd};
 use super::part::{Part, kernel};
 use super::planes::{Inside, Planes};
 use crate::element::Element;
-use crate::lowering::runs::copy_short;
 use crate::simd::{MOST_LANES, ask_for_line};
 
 /// The registers that begin with the given columns, of all channels.
@@ -278,12 +277,20 @@ impl<T: Element, S: Simd, const K: usize, const BLOCKS: usize> Strip<'_, T, S, K
 
 /// Writes a register, or as much of it as there is room for.
 #[inline(always)]
-pub(super) fn put<S: Simd, T: Element>(simd: S, vector: T::Vector<S>, output: &mut [T]) {
+fn put<S: Simd, T: Element>(simd: S, vector: T::Vector<S>, output: &mut [T]) {
     if output.len() >= T::lanes::<S>() {
         return T::put(simd, vector, output);
     }
     let mut lanes = [T::zero(); MOST_LANES];
     T::put(simd, vector, &mut lanes);
+    put_first(&lanes, output);
+}
+
+/// Writes as many as there is room for: at the end of the last channels alone. (Where the compiler does not know that it is seldom,
+/// it keeps registers in memory for the sake of the call.)
+#[cold]
+#[inline(never)]
+pub(super) fn put_first<T: Element>(lanes: &[T], output: &mut [T]) {
     let count = output.len();
-    copy_short(output, &lanes[..count]);
+    output.copy_from_slice(&lanes[..count]);
 }

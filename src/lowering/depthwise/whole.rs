@@ -1,8 +1,9 @@
 //! Rows of outputs that lie in registers as a whole, of 3×3 kernels.
 //!
-//! A row of cells is read once, from where its registers begin with a line of memory if rows do; what the columns of the
-//! kernel beside the middle one need are lanes of neighbouring registers. (Where each column is read by itself, two of
-//! three reads reach into another line, which takes two turns each.)
+//! What there is to do for a row beside its sums is shared by more registers so than in [strips](super::strip), and rows are read
+//! from the first cell to the last. With a stride of two the left column of the kernel is what the right one of the register before
+//! has, moved by a lane, instead of read and split again. With a stride of one all columns are read: moving costs more there, since
+//! the compiler takes an instruction for it that takes the turn of a multiply-add.
 
 #![allow(
     clippy::needless_range_loop,
@@ -14,9 +15,10 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 
 use super::part::{Part, kernel};
-use super::planes::{Inside, Lines};
-use super::strip::put;
+use super::planes::Lines;
+use super::strip::put_first;
 use crate::element::Element;
+use crate::simd::MOST_LANES;
 
 /// Rows and columns of the kernel.
 pub(super) const SIDE: usize = 3;
@@ -24,10 +26,8 @@ pub(super) const SIDE: usize = 3;
 /// Registers of a row that are computed together: with two sums in each and the kernel they are 23 of 32.
 pub(super) const MOST_BLOCKS: usize = 7;
 
-/// Rows of more registers are faster so than in [strips](super::strip), with a stride of one only where images are far. (On Zen 4, rows of
-/// two registers with a stride of one 0.87 times as fast, of seven 0.92 to 0.96 times where images are near and 1.1 to 1.5 times where
-/// they are far; of one register with a stride of two 0.95 times, of four 1.5 times.)
-pub(super) const FEW_BLOCKS: [usize; 2] = [2, 1];
+/// Rows of more registers are faster so than in strips.
+pub(super) const FEW_BLOCKS: usize = 1;
 
 /// Bytes of registers that are so many, and so long that reads often reach into another line.
 pub(super) const WHOLE_BYTES: usize = 64;
@@ -46,18 +46,20 @@ impl<T: Element, const STRIDE: usize, const BLOCKS: usize> WithSimd for Whole<'_
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> usize {
         let (part, lanes) = (self.part, T::lanes::<S>());
-        let mut masks = [T::between(simd, 0, 0); 2];
-        for (place, mask) in masks.iter_mut().enumerate() {
-            let [start, end] = part.lanes_inside::<STRIDE>((self.end - 1) * lanes * STRIDE + 1 + place % STRIDE);
-            *mask = T::between(simd, start, end);
-        }
         let (rows, width, column) = (part.rows.clone(), part.width, (self.end - BLOCKS) * lanes);
-        let Inside { start, end } = part.planes.inside[1];
-        let are_inside = [start <= column * STRIDE, column * STRIDE + BLOCKS * lanes + 1 < end];
+        let mask = |part: &Part<'_, T>, column: usize| {
+            let [start, end] = part.lanes_inside::<STRIDE>(column);
+            T::between(simd, start, end)
+        };
+        let first = mask(part, column * STRIDE);
+        let mut last = [first; SIDE];
+        for j in 0..SIDE {
+            last[j] = mask(part, (self.end - 1) * lanes * STRIDE + j);
+        }
         let mut channels = part.channels();
         while let Some((planes, weights, output)) = channels.next() {
-            let lines = planes.lines(column * STRIDE, BLOCKS * lanes * STRIDE + 2);
-            let channel = Channel::<T, S, STRIDE, BLOCKS> { lines, weights: kernel(simd, weights), masks, are_inside };
+            let lines = planes.lines(column * STRIDE, BLOCKS * lanes * STRIDE + SIDE - STRIDE);
+            let channel = Channel::<T, S, STRIDE, BLOCKS> { lines, weights: kernel(simd, weights), first, last };
             channel.compute(simd, (rows.clone(), width), &mut output[column..]);
         }
         BLOCKS
@@ -66,14 +68,11 @@ impl<T: Element, const STRIDE: usize, const BLOCKS: usize> WithSimd for Whole<'_
 
 /// Those of one channel.
 struct Channel<'a, T: Element, S: Simd, const STRIDE: usize, const BLOCKS: usize> {
-    /// From the cell before the registers' first to the one after their last.
     lines: Lines<'a, T>,
     weights: [[T::Vector<S>; SIDE]; SIDE],
-    /// The lanes of the last register's cells inside the image, for the middle column of the kernel and for the one after
-    /// it; these are other cells with a stride of two.
-    masks: [T::Mask<S>; 2],
-    /// Whether the first and the last cell of a line are.
-    are_inside: [bool; 2],
+    /// The lanes inside the image: of the first register for the left column of the kernel, of the last for each.
+    first: T::Mask<S>,
+    last: [T::Mask<S>; SIDE],
 }
 
 impl<T: Element, S: Simd, const STRIDE: usize, const BLOCKS: usize> Channel<'_, T, S, STRIDE, BLOCKS> {
@@ -81,6 +80,8 @@ impl<T: Element, S: Simd, const STRIDE: usize, const BLOCKS: usize> Channel<'_, 
     /// must be written later.
     #[inline(always)]
     fn compute(&self, simd: S, (rows, width): (Range<usize>, usize), output: &mut [T]) {
+        let mut line = [T::zero(); MOST_BLOCKS * MOST_LANES];
+        let line = &mut line[..BLOCKS * T::lanes::<S>()];
         // Of the next row of outputs, and of the one after it.
         let mut sums = [[T::splat(simd, T::zero()); BLOCKS]; 2];
         let first = rows.start * STRIDE;
@@ -94,9 +95,10 @@ impl<T: Element, S: Simd, const STRIDE: usize, const BLOCKS: usize> Channel<'_, 
                 self.add::<1>(simd, cells + 1, &mut sums);
             }
             let output = &mut output[row * width..];
-            match output.len() >= BLOCKS * T::lanes::<S>() {
-                true => self.finish::<true>(simd, cells + 2, &mut sums, output),
-                false => self.finish::<false>(simd, cells + 2, &mut sums, output),
+            let has_room = output.len() >= line.len();
+            self.finish(simd, cells + 2, &mut sums, if has_room { output } else { line });
+            if !has_room {
+                put_first(line, output);
             }
         }
     }
@@ -104,9 +106,10 @@ impl<T: Element, S: Simd, const STRIDE: usize, const BLOCKS: usize> Channel<'_, 
     /// Adds a row of cells to the sums: as row `ROW` of the kernel to the first, and as an earlier one to the other.
     #[inline(always)]
     fn add<const ROW: usize>(&self, simd: S, row: usize, sums: &mut [[T::Vector<S>; BLOCKS]; 2]) {
-        let Some(mut taps) = self.taps(simd, row) else { return };
+        let Some(cells) = self.lines.line(row) else { return };
+        let mut before = T::splat(simd, cells[0]);
         for block in 0..BLOCKS {
-            let taps = taps.next(self, simd, block);
+            let taps = self.taps(simd, (cells, block), &mut before);
             for slot in 0..2 {
                 if slot * STRIDE <= ROW {
                     sums[slot][block] = self.plus(simd, sums[slot][block], ROW - slot * STRIDE, taps);
@@ -117,18 +120,13 @@ impl<T: Element, S: Simd, const STRIDE: usize, const BLOCKS: usize> Channel<'_, 
 
     /// Adds a row of cells as the last row of the kernel, and writes these sums, of whose registers each is free then.
     #[inline(always)]
-    fn finish<const HAS_ROOM: bool>(
-        &self,
-        simd: S,
-        row: usize,
-        sums: &mut [[T::Vector<S>; BLOCKS]; 2],
-        output: &mut [T],
-    ) {
-        let mut taps = self.taps(simd, row);
+    fn finish(&self, simd: S, row: usize, sums: &mut [[T::Vector<S>; BLOCKS]; 2], output: &mut [T]) {
+        let cells = self.lines.line(row);
+        let mut before = T::splat(simd, cells.map_or(T::zero(), |cells| cells[0]));
         for block in 0..BLOCKS {
             let mut slots = [sums[0][block], sums[1][block], T::splat(simd, T::zero())];
-            if let Some(taps) = &mut taps {
-                let taps = taps.next(self, simd, block);
+            if let Some(cells) = cells {
+                let taps = self.taps(simd, (cells, block), &mut before);
                 for slot in 0..SIDE {
                     if slot * STRIDE < SIDE {
                         slots[slot] = self.plus(simd, slots[slot], SIDE - 1 - slot * STRIDE, taps);
@@ -136,11 +134,7 @@ impl<T: Element, S: Simd, const STRIDE: usize, const BLOCKS: usize> Channel<'_, 
                 }
             }
             let start = block * T::lanes::<S>();
-            if HAS_ROOM {
-                T::put(simd, slots[0], &mut output[start..]);
-            } else if let Some(output) = output.get_mut(start..) {
-                put::<S, T>(simd, slots[0], output);
-            }
+            T::put(simd, slots[0], &mut output[start..]);
             [sums[0][block], sums[1][block]] = [slots[1], slots[2]];
         }
     }
@@ -153,56 +147,27 @@ impl<T: Element, S: Simd, const STRIDE: usize, const BLOCKS: usize> Channel<'_, 
         sum
     }
 
+    /// What the columns of the kernel read for a register; the one before it ends with the cell before these.
     #[inline(always)]
-    fn taps(&self, simd: S, row: usize) -> Option<Taps<'_, T, S>> {
+    fn taps(&self, simd: S, (cells, block): (&[T], usize), before: &mut T::Vector<S>) -> [T::Vector<S>; SIDE] {
         let lanes = T::lanes::<S>();
-        let cells = &self.lines.line(row)?[..BLOCKS * lanes * STRIDE + 2];
-        let edge = |end: usize, place: usize| if self.are_inside[end] { cells[place] } else { T::zero() };
-        Some(Taps {
-            cells,
-            before: T::splat(simd, edge(0, 0)),
-            next: self.read(simd, cells, 0),
-            after: T::splat(simd, edge(1, BLOCKS * lanes + 1)),
-        })
-    }
-
-    /// What a register reads for the kernel's middle column and, with a stride of two, for the one after it.
-    #[inline(always)]
-    fn read(&self, simd: S, cells: &[T], block: usize) -> [T::Vector<S>; 2] {
-        let lanes = T::lanes::<S>();
-        let cells = &cells[1 + block * lanes * STRIDE..];
-        let [middle, right] = if STRIDE == 1 { [T::load(simd, cells); 2] } else { T::split(simd, cells) };
-        match block + 1 < BLOCKS {
-            true => [middle, right],
-            false => [T::keep(simd, self.masks[0], middle), T::keep(simd, self.masks[1], right)],
-        }
-    }
-}
-
-/// What the columns of the kernel read of a row, register after register.
-struct Taps<'a, T: Element, S: Simd> {
-    cells: &'a [T],
-    /// The register before the next, of which the last lane counts; what was read for the next; and the first lane after the last.
-    before: T::Vector<S>,
-    next: [T::Vector<S>; 2],
-    after: T::Vector<S>,
-}
-
-impl<T: Element, S: Simd> Taps<'_, T, S> {
-    #[inline(always)]
-    fn next<const STRIDE: usize, const BLOCKS: usize>(
-        &mut self,
-        channel: &Channel<'_, T, S, STRIDE, BLOCKS>,
-        simd: S,
-        block: usize,
-    ) -> [T::Vector<S>; SIDE] {
-        let [middle, right] = self.next;
-        self.next = match block + 1 < BLOCKS {
-            true => channel.read(simd, self.cells, block + 1),
-            false => [self.after; 2],
+        let cells = &cells[..BLOCKS * lanes * STRIDE + SIDE - STRIDE][block * lanes * STRIDE..];
+        let mut taps = if STRIDE == 1 {
+            [T::load(simd, cells), T::load(simd, &cells[1..]), T::load(simd, &cells[2..])]
+        } else {
+            let [middle, right] = T::split(simd, &cells[1..]);
+            let left = T::preceding(simd, *before, right);
+            *before = right;
+            [left, middle, right]
         };
-        let left = T::preceding(simd, self.before, right);
-        self.before = right;
-        [left, middle, if STRIDE == 1 { T::following(simd, middle, self.next[0]) } else { right }]
+        if block == 0 {
+            taps[0] = T::keep(simd, self.first, taps[0]);
+        }
+        if block + 1 == BLOCKS {
+            for j in 0..SIDE {
+                taps[j] = T::keep(simd, self.last[j], taps[j]);
+            }
+        }
+        taps
     }
 }
