@@ -102,24 +102,30 @@ impl<T: Element> Loops<'_, T> {
     /// last register begins so early that its outputs end with the row; if the row is shorter than a register, what is
     /// written beyond it belongs to the next row or channel, which is written later.
     fn columns<const K: usize, const STRIDE: usize, const IS_FAR: bool>(mut self) {
-        let (lanes, width) = (self.lanes, self.part.width);
+        let (arch, lanes, width) = (self.arch, self.lanes, self.part.width);
+        let part = &mut self.part;
         // What the last lanes then hold is written over by the next register, or by the next row.
         let moved = lanes_with_moves(lanes, K);
         if STRIDE == 2 && width <= moved {
-            return self.strip::<K, STRIDE, 1, true, true, IS_FAR>([0]);
+            let columns = [0];
+            return arch.dispatch(Strips::<T, K, STRIDE, 1, true, true, IS_FAR> { part, columns });
         } else if STRIDE == 2 && width <= 2 * moved {
-            return self.strip::<K, STRIDE, 2, true, true, IS_FAR>([0, width - moved]);
+            let columns = [0, width - moved];
+            return arch.dispatch(Strips::<T, K, STRIDE, 2, true, true, IS_FAR> { part, columns });
         }
         let last = width.saturating_sub(lanes);
         let mut column = 0;
         while column < width {
             let columns = [column.min(last), (column + lanes).min(last)];
+            let is_inside = self.is_inside::<K, STRIDE>(columns);
+            let part = &mut self.part;
             if columns[0] == columns[1] {
-                self.strip::<K, STRIDE, 1, false, true, IS_FAR>([columns[0]]);
-            } else if self.is_inside::<K, STRIDE>(columns) {
-                self.strip::<K, STRIDE, 2, false, false, IS_FAR>(columns);
+                let columns = [columns[0]];
+                arch.dispatch(Strips::<T, K, STRIDE, 1, false, true, IS_FAR> { part, columns });
+            } else if is_inside {
+                arch.dispatch(Strips::<T, K, STRIDE, 2, false, false, IS_FAR> { part, columns });
             } else {
-                self.strip::<K, STRIDE, 2, false, true, IS_FAR>(columns);
+                arch.dispatch(Strips::<T, K, STRIDE, 2, false, true, IS_FAR> { part, columns });
             }
             column += 2 * lanes;
         }
@@ -129,21 +135,6 @@ impl<T: Element> Loops<'_, T> {
     fn is_inside<const K: usize, const STRIDE: usize>(&self, [first, last]: [usize; 2]) -> bool {
         let Inside { start, end } = self.part.planes.inside[1];
         first * STRIDE >= start && (last + self.lanes - 1) * STRIDE + K <= end
-    }
-
-    fn strip<
-        const K: usize,
-        const STRIDE: usize,
-        const BLOCKS: usize,
-        const MOVES: bool,
-        const IS_EDGE: bool,
-        const IS_FAR: bool,
-    >(
-        &mut self,
-        columns: [usize; BLOCKS],
-    ) {
-        let part = &mut self.part;
-        self.arch.dispatch(Strips::<T, K, STRIDE, BLOCKS, MOVES, IS_EDGE, IS_FAR> { part, columns });
     }
 }
 
@@ -157,9 +148,11 @@ mod tests {
     const BEYOND: f32 = 12_345.0;
 
     /// Whole numbers, so that sums are exact; what lies between and around the channels is not one.
-    fn check(arch: Arch, (side, stride): (usize, usize), [height, input]: [usize; 2], first: usize) {
+    fn check(arch: Arch, (side, stride): (usize, usize), pads: [usize; 2], [height, input]: [usize; 2], first: usize) {
         let pad = side / 2;
-        let [rows, width] = [height, input].map(|n| (n + 2 * pad - side) / stride + 1);
+        let rows = (height + 2 * pad - side) / stride + 1;
+        let Some(steps) = (input + pads[0] + pads[1]).checked_sub(side) else { return };
+        let width = steps / stride + 1;
         let channel_len = height * input + 5;
         let mut cells = vec![f32::NAN; MARGIN + CHANNELS * channel_len + MARGIN];
         let cell = |c: usize, y: usize, x: usize| ((c * 31 + y * 17 + x * 7) % 13) as f32 - 6.0;
@@ -173,10 +166,10 @@ mod tests {
         let part = Part {
             planes: Planes {
                 cells: &cells,
-                origin: MARGIN.wrapping_sub(pad * input + pad),
+                origin: MARGIN.wrapping_sub(pad * input + pads[0]),
                 channel_len,
                 pitch: input,
-                inside: [height, input].map(|n| Inside { start: pad, end: pad + n }),
+                inside: [(pad, height), (pads[0], input)].map(|(start, n)| Inside { start, end: start + n }),
                 is_far: first > 0,
             },
             side,
@@ -193,7 +186,7 @@ mod tests {
         for (c, y, x) in ndarray::indices((CHANNELS, rows, width)) {
             let found = output[(c * rows + y) * width + x];
             let taps = ndarray::indices((side, side)).into_iter().filter_map(|(i, j)| {
-                let (y, x) = ((y * stride + i).checked_sub(pad)?, (x * stride + j).checked_sub(pad)?);
+                let (y, x) = ((y * stride + i).checked_sub(pad)?, (x * stride + j).checked_sub(pads[0])?);
                 (y < height && x < input).then(|| weights[(c * side + i) * side + j] * cell(c, y, x))
             });
             let expected: f32 = taps.sum();
@@ -209,7 +202,9 @@ mod tests {
             for (side, stride) in [3_usize, 5, 7].into_iter().flat_map(|side| [(side, 1), (side, 2)]) {
                 for width in [1, 4, 7, 8, 9, 15, 16, 17, 28, 31, 33, 48, 57, 59, 61, 70, 90, 112, 113, 129, 200] {
                     for (height, first) in [(8, 0), (8, 1), (side.div_ceil(2), 0), (1, 0)] {
-                        check(arch, (side, stride), [height, width], first);
+                        for pads in [[side / 2, side / 2], [1, side - 1], [0, 0], [side - 1, 1]] {
+                            check(arch, (side, stride), pads, [height, width], first);
+                        }
                     }
                 }
             }
