@@ -6,7 +6,8 @@ mod sealed {
     use pulp::Simd;
 
     use crate::simd::{
-        SIDE, Target, halve_f32, halve_plain, preceding_f32, preceding_f64, split_f32, split_f64, turn_f32, turn_plain,
+        SIDE, Target, halve_f32, halve_plain, moved_f32, moved_f64, preceding_f32, preceding_f64, split_f32, split_f64,
+        turn_f32, turn_plain,
     };
 
     /// Registers of numbers, for loops that the compiler does not vectorise by itself.
@@ -152,7 +153,7 @@ mod sealed {
 
                 #[inline(always)]
                 fn moved<S: Simd>(simd: S, vector: S::$vector, count: usize) -> S::$vector {
-                    simd.$moved(vector, count)
+                    $moved(simd, vector, count)
                 }
 
                 #[inline(always)]
@@ -184,7 +185,7 @@ mod sealed {
         select_f32s,
         split_f32,
         preceding_f32,
-        rotate_left_f32s,
+        moved_f32,
         halve_f32,
         turn_f32
     );
@@ -206,7 +207,7 @@ mod sealed {
         select_f64s,
         split_f64,
         preceding_f64,
-        rotate_left_f64s,
+        moved_f64,
         halve_plain,
         turn_plain
     );

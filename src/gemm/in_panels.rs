@@ -11,7 +11,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::steps::{add_products, by_count};
+use super::steps::{add_products, by_count, has_many_registers};
 use super::store::{Finish, put_tile};
 use super::tail::{MAX_TAIL, TAIL_SLACK};
 use super::{Kernel, Store};
@@ -20,6 +20,11 @@ use crate::simd::{Input, arch, ask_for_line};
 
 /// Registers that are taken last, where their number is odd.
 const LAST: usize = 3;
+
+/// Registers that few channels take at once, so that rows far apart are read by longer pieces, and how many channels their sums
+/// leave room for among 32 registers, or 16.
+const WIDE: usize = 4;
+const WIDE_CHANNELS: [usize; 2] = [4, 2];
 
 /// Rows of the patch matrix, as panels of windows side by side.
 #[derive(Clone, Copy)]
@@ -99,7 +104,7 @@ impl<T: Element> WithSimd for Tile<'_, '_, T> {
         let last = self.panels.last(all, lanes);
         assert!(last.is_some() || all.is_multiple_of(lanes), "{all} windows fill no registers");
         let end = last.unwrap_or(all);
-        by_count!(count, simd, self.pairs(end));
+        by_count!(count, simd, self.registers(end));
         // Half of the channels, since there are three registers for each.
         let half = count.div_ceil(2);
         for channels in [0..half, half..count].into_iter().filter(|channels| !channels.is_empty() && last.is_some()) {
@@ -110,12 +115,17 @@ impl<T: Element> WithSimd for Tile<'_, '_, T> {
 }
 
 impl<T: Element> Tile<'_, '_, T> {
+    /// The windows before `end`, which fill whole registers, by two of these, or more for few channels.
     #[inline(always)]
-    fn pairs<S: Simd, const COUNT: usize>(&mut self, simd: S, end: usize) {
+    fn registers<S: Simd, const COUNT: usize>(&mut self, simd: S, end: usize) {
         let lanes = T::lanes::<S>();
+        let is_wide = COUNT <= WIDE_CHANNELS[usize::from(!has_many_registers::<T, S>())];
         let mut window = 0;
         while window < end {
-            if end - window >= 2 * lanes {
+            if is_wide && end - window >= WIDE * lanes && self.panels.are_neighbours(window, WIDE * lanes) {
+                self.add::<S, COUNT, WIDE, 0>(simd, (0, window));
+                window += WIDE * lanes;
+            } else if end - window >= 2 * lanes {
                 self.add::<S, COUNT, 2, 0>(simd, (0, window));
                 window += 2 * lanes;
             } else {

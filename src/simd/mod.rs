@@ -3,6 +3,7 @@
 mod ahead;
 mod ask;
 mod halve;
+mod moved;
 mod preceding;
 mod split;
 mod turn;
@@ -11,6 +12,7 @@ mod units;
 pub(crate) use ahead::{Column, Input, Output};
 pub(crate) use ask::{LINE_BYTES, ask_for_line};
 pub(crate) use halve::{halve_f32, halve_plain};
+pub(crate) use moved::{moved_f32, moved_f64};
 pub(crate) use preceding::{preceding_f32, preceding_f64};
 pub(crate) use split::{split_f32, split_f64};
 pub(crate) use turn::{Blocks, Lines, Places, SIDE, Target, turn_f32, turn_plain};

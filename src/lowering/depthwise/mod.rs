@@ -40,8 +40,8 @@ use crate::parallel;
 /// A slab must stay in the L1 beside the outputs that are computed from it.
 const SLAB_BYTES: usize = 16 << 10;
 
-/// Outputs of a task, about: enough that handing them out costs nothing.
-const TASK_OUTPUTS: usize = 32 << 10;
+/// Outputs of a task, about: they are still in the L2 when the epilogue finishes them, and handing them out costs next to nothing.
+const TASK_OUTPUTS: usize = 64 << 10;
 
 /// Columns of the widest tile; the slab has so many cells after its last, since tiles are read whole.
 const MAX_COLUMNS: usize = 32;
@@ -106,7 +106,8 @@ fn rows_that_fit(all: usize, fits: impl Fn(usize) -> bool) -> usize {
 /// The groups of one task, with so many outputs each channel.
 fn task_groups(g: &ConvGeometry, outputs: usize) -> usize {
     let outputs = (g.group_out_channels() * outputs).max(1);
-    g.groups.div_ceil(MIN_PIECES.div_ceil(g.batch.max(1))).min((TASK_OUTPUTS / outputs).max(1))
+    let pieces = if parallel::threads() == 1 { 1 } else { MIN_PIECES.div_ceil(g.batch.max(1)) };
+    g.groups.div_ceil(pieces).min((TASK_OUTPUTS / outputs).max(1))
 }
 
 /// The kernels as they are, one row each.

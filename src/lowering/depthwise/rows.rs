@@ -7,7 +7,7 @@ use ndarray::{ArrayView5, ArrayViewMut2, ArrayViewMut3, Axis as Dimension};
 use super::part::Part;
 use super::planes::{Inside, Planes};
 use super::square::{MOST_READ, compute, is_square, strip_bytes};
-use super::{SLAB_BYTES, regions, rows_that_fit, task_groups, write_windows};
+use super::{SLAB_BYTES, rows_that_fit, task_groups, write_windows};
 use crate::element::Element;
 use crate::geometry::{Axis, ConvGeometry, PadMode};
 use crate::lowering::Epilogue;
@@ -32,8 +32,9 @@ pub(crate) struct Rows {
     is_direct: bool,
     /// Whether the images and outputs of all of the batch lie beyond the caches that are near.
     is_far: bool,
-    /// Output rows of one region, and channels that are computed together.
-    rows: usize,
+    /// Output rows of one region, and of one that is neither copied on its way in nor on its way out, and channels that are
+    /// computed together.
+    rows: [usize; 2],
     channels: usize,
     /// Groups of one task.
     groups: usize,
@@ -68,7 +69,7 @@ impl Rows {
             geometry: geometry.clone(),
             copied,
             slab,
-            rows,
+            rows: [rows, if is_one_strip { h.output } else { rows }],
         })
     }
 
@@ -93,35 +94,72 @@ impl Rows {
             // Registers reach beyond the last cell, and nothing is used of what they hold there.
             slab[self.slab.channel_len..].fill(T::zero());
             let image = Image::of(&self.copied, input, image, 0);
-            let (direct, end) = (self.direct(image), first + piece.nrows());
+            let (whole, end) = (self.whole(image), first + piece.nrows());
             let (mut group, mut rest) = (first / outs, piece.view_mut());
             while group * outs < end {
-                let flat = image.flat.filter(|_| direct.contains(&group));
-                let count = flat.map_or(1, |_| self.channels.min(direct.end - group).min(end / outs - group));
+                let is_whole = whole.contains(&group);
+                let count = if is_whole { self.channels.min(whole.end - group).min(end / outs - group) } else { 1 };
+                let direct = if is_whole { 0..g.axes[1].output } else { self.direct(image, group) };
                 let (block, after) = rest.split_at(Dimension(0), count * outs);
-                self.block((image, flat, group), weights, (block, line), slab);
+                self.block((image, group, direct), weights, (block, line), slab);
                 (group, rest) = (group + count, after);
             }
             epilogue.apply(first, piece);
         });
     }
 
-    /// The groups whose cells no register reaches out of the image's slice from.
-    fn direct<T: Element>(&self, image: Image<'_, T>) -> Range<usize> {
+    /// The groups from no row of which a register reaches out of the image's slice.
+    fn whole<T: Element>(&self, image: Image<'_, T>) -> Range<usize> {
         let [_, h, w] = self.geometry.axes;
         let Some(flat) = image.flat.filter(|_| self.is_direct) else { return 0..0 };
-        let planes = (self.geometry.axes[0].input.max(1) - 1) * flat.plane_len;
-        let read = planes + (h.input.max(1) - 1) * w.input + w.output * w.stride + MOST_READ;
+        let read = self.reach(flat) + (h.input.max(1) - 1) * w.input;
         let step = flat.channel_len.max(1);
         let first = w.pad_before.div_ceil(step);
         let end = flat.cells.len().checked_sub(read).map_or(0, |last| last / step + 1);
         first..end.min(self.geometry.groups)
     }
 
-    /// All outputs `[channels, windows]` of some groups from `group` on, or of one, if they cannot be read from a slice.
+    /// The rows of outputs of another group that no register reaches out of the slice for: all but some of the first or last.
+    fn direct<T: Element>(&self, image: Image<'_, T>, group: usize) -> Range<usize> {
+        let [_, h, w] = self.geometry.axes;
+        let Some(flat) = image.flat.filter(|_| self.is_direct && w.input > 0) else { return 0..0 };
+        let start = group * flat.channel_len;
+        let first = w.pad_before.saturating_sub(start).div_ceil(w.input);
+        let end = flat.cells.len().checked_sub(start + self.reach(flat)).map_or(0, |last| last / w.input + 1);
+        let top = if first == 0 { 0 } else { (h.pad_before + first).div_ceil(h.stride) };
+        let bottom = match (h.pad_before + end).checked_sub(h.kernel) {
+            _ if end >= h.input => h.output,
+            last => last.map_or(0, |last| last / h.stride + 1).min(h.output),
+        };
+        if top < bottom { top..bottom } else { 0..0 }
+    }
+
+    /// Cells from the first of a channel to the last that a register may read for the first row of the last plane.
+    fn reach<T: Element>(&self, flat: Flat<'_, T>) -> usize {
+        let [d, _, w] = self.geometry.axes;
+        (d.input.max(1) - 1) * flat.plane_len + w.output * w.stride + MOST_READ
+    }
+
+    /// Regions of the rows before those that are read directly, of these, by so many, and of those after them, of each plane.
+    fn regions(&self, direct: &Range<usize>, most: usize) -> impl Iterator<Item = (Region, bool)> + use<> {
+        let [od, oh, _] = self.geometry.axes.map(|axis| axis.output);
+        let copied = self.rows[0];
+        let parts = [(0..direct.start, copied, false), (direct.clone(), most, true), (direct.end..oh, copied, false)];
+        (0..od).flat_map(move |plane| {
+            parts.clone().into_iter().flat_map(move |(rows, most, is_direct)| {
+                let end = rows.end;
+                rows.step_by(most).map(move |row| {
+                    let region = Region { first: [plane, row], count: [1, most.min(end - row)] };
+                    (region, is_direct)
+                })
+            })
+        })
+    }
+
+    /// All outputs `[channels, windows]` of some groups from `group` on, or of one, if some of its rows must be copied.
     fn block<T: Element>(
         &self,
-        (image, flat, group): (Image<'_, T>, Option<Flat<'_, T>>, usize),
+        (image, group, direct): (Image<'_, T>, usize, Range<usize>),
         weights: &[T],
         (mut output, line): (ArrayViewMut2<'_, T>, &mut [T]),
         slab: &mut [T],
@@ -130,10 +168,11 @@ impl Rows {
         let ([_, oh, ow], outs, taps) = (g.axes.map(|axis| axis.output), g.group_out_channels(), g.taps());
         let weights = &weights[group * outs * taps..][..output.nrows() * taps];
         let output_len = output.ncols();
-        for region in regions(g, self.rows) {
-            let planes = match flat {
-                Some(flat) => self.planes(flat, group, region),
-                None => self.copy(image, (group, region), slab),
+        let most = self.rows[usize::from(output.as_slice_mut().is_some())];
+        for (region, is_direct) in self.regions(&direct, most) {
+            let planes = match image.flat {
+                Some(flat) if is_direct => self.planes(flat, group, region),
+                _ => self.copy(image, (group, region), slab),
             };
             let start = (region.first[0] * oh + region.first[1]) * ow;
             if let Some(output) = output.as_slice_mut() {
@@ -176,12 +215,15 @@ impl Rows {
     fn planes<'a, T>(&self, flat: Flat<'a, T>, group: usize, region: Region) -> Planes<'a, T> {
         let [_, h, w] = self.geometry.axes;
         let start = group * flat.channel_len + region.first[0] * flat.plane_len;
+        let [rows, columns] = [h, w].map(|axis| Inside { start: axis.pad_before, end: axis.pad_before + axis.input });
+        // Others might lie outside the slice.
+        let read = region.first[1] * h.stride..(region.first[1] + region.count[1] - 1) * h.stride + h.kernel;
         Planes {
             cells: flat.cells,
             origin: start.wrapping_sub(h.pad_before * w.input + w.pad_before),
             channel_len: flat.channel_len,
             pitch: w.input,
-            inside: [h, w].map(|axis| Inside { start: axis.pad_before, end: axis.pad_before + axis.input }),
+            inside: [Inside { start: rows.start.max(read.start), end: rows.end.min(read.end) }, columns],
             is_far: self.is_far,
         }
     }
@@ -213,4 +255,45 @@ fn cells_of_batch(g: &ConvGeometry) -> usize {
 /// Rows or columns from the first to the last of so many windows.
 fn steps(axis: Axis, windows: usize) -> usize {
     (windows.max(1) - 1).saturating_mul(axis.stride).saturating_add(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ConvOptions, Padding};
+    use ndarray::Array5;
+
+    /// The groups that are read as a whole, and the rows of the first and the last group that are.
+    fn found(side: usize, (kernel, stride): (usize, usize)) -> [Range<usize>; 3] {
+        let options =
+            ConvOptions::<2>::new().groups(4).stride([stride; 2]).padding(Padding::symmetric([kernel / 2; 2]));
+        let geometry = options.geometry(&[1, 4, side, side], &[4, 1, kernel, kernel]).unwrap();
+        let rows = Rows::new(&geometry, size_of::<f32>(), 2 << 20).unwrap();
+        let input = Array5::<f32>::zeros([1, 4, 1, side, side]);
+        let image = Image::of(&rows.copied, input.view(), 0, 0);
+        [rows.whole(image), rows.direct(image, 0), rows.direct(image, 3)]
+    }
+
+    #[test]
+    fn a_few_rows_at_the_ends_of_an_image_are_copied() {
+        assert_eq!(found(112, (3, 1)), [1..3, 2..112, 0..110]);
+        assert_eq!(found(112, (3, 2)), [1..3, 1..56, 0..55]);
+        assert_eq!(found(28, (7, 1)), [1..3, 4..28, 0..23]);
+        assert_eq!(found(7, (3, 1)), [1..3, 2..7, 0..0]);
+    }
+
+    #[test]
+    fn every_row_of_an_image_is_in_one_region() {
+        let options = ConvOptions::<3>::new().groups(2).padding(Padding::symmetric([0, 1, 1]));
+        let geometry = options.geometry(&[1, 2, 2, 40, 300], &[2, 1, 1, 3, 3]).unwrap();
+        let rows = Rows::new(&geometry, size_of::<f32>(), 2 << 20).unwrap();
+        for direct in [0..0, 0..40, 2..40, 0..37, 3..5] {
+            let mut seen = [[0; 40]; 2];
+            for (Region { first: [plane, row], count }, is_direct) in rows.regions(&direct, 9) {
+                assert_eq!((count[0], is_direct), (1, direct.contains(&row)));
+                seen[plane][row..row + count[1]].iter_mut().for_each(|count| *count += 1);
+            }
+            assert_eq!(seen, [[1; 40]; 2], "{direct:?}");
+        }
+    }
 }

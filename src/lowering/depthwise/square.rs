@@ -6,7 +6,7 @@ use pulp::Arch;
 
 use super::part::Part;
 use super::planes::Inside;
-use super::strip::{Strips, lanes_with_moves};
+use super::strip::{ALL, LEFT, NONE, Strips, lanes_with_moves};
 use super::whole::{self, FEW_BLOCKS, MOST_BLOCKS, WHOLE_BYTES, Whole};
 use crate::element::Element;
 use crate::geometry::{Axis, ConvGeometry};
@@ -15,7 +15,7 @@ use crate::simd::{MOST_LANES, arch, narrow_arch, register_bytes};
 /// Cells that are read at once, from the first of a window on, at most.
 pub(super) const MOST_READ: usize = 2 * MOST_LANES + 7;
 
-/// Rows of outputs no longer than this fit the registers of half the width; with a stride of two their cells do not.
+/// Rows of outputs no longer than this fit the registers of half the width.
 const NARROW_BYTES: usize = 32;
 
 /// Whether a geometry is one that these loops compute.
@@ -41,7 +41,8 @@ pub(super) fn strip_bytes(geometry: &ConvGeometry) -> usize {
 /// All outputs of a part, all sums of which are in registers. Each way is a function of its own: in one for all of them the
 /// compiler ran out of registers for addresses.
 pub(super) fn compute<T: Element>(part: Part<'_, T>) {
-    let is_narrow = part.stride == 1 && part.width * size_of::<T>() <= NARROW_BYTES;
+    let lanes = NARROW_BYTES / size_of::<T>();
+    let is_narrow = part.width <= if part.stride == 1 { lanes } else { lanes_with_moves(lanes, part.side) };
     compute_with(if is_narrow { narrow_arch() } else { arch() }, part);
 }
 
@@ -106,12 +107,20 @@ impl<T: Element> Loops<'_, T> {
         let part = &mut self.part;
         // What the last lanes then hold is written over by the next register, or by the next row.
         let moved = lanes_with_moves(lanes, K);
+        let Inside { start, end } = part.planes.inside[1];
+        let is_inside_but_left = start <= K / 2 && width.saturating_sub(1) * STRIDE + K <= end;
         if STRIDE == 2 && width <= moved {
             let columns = [0];
-            return arch.dispatch(Strips::<T, K, STRIDE, 1, true, true, IS_FAR> { part, columns });
+            return match is_inside_but_left {
+                true => arch.dispatch(Strips::<T, K, STRIDE, 1, true, LEFT, IS_FAR> { part, columns }),
+                false => arch.dispatch(Strips::<T, K, STRIDE, 1, true, ALL, IS_FAR> { part, columns }),
+            };
         } else if STRIDE == 2 && width <= 2 * moved {
             let columns = [0, width - moved];
-            return arch.dispatch(Strips::<T, K, STRIDE, 2, true, true, IS_FAR> { part, columns });
+            return match is_inside_but_left {
+                true => arch.dispatch(Strips::<T, K, STRIDE, 2, true, LEFT, IS_FAR> { part, columns }),
+                false => arch.dispatch(Strips::<T, K, STRIDE, 2, true, ALL, IS_FAR> { part, columns }),
+            };
         }
         let last = width.saturating_sub(lanes);
         let mut column = 0;
@@ -121,11 +130,11 @@ impl<T: Element> Loops<'_, T> {
             let part = &mut self.part;
             if columns[0] == columns[1] {
                 let columns = [columns[0]];
-                arch.dispatch(Strips::<T, K, STRIDE, 1, false, true, IS_FAR> { part, columns });
+                arch.dispatch(Strips::<T, K, STRIDE, 1, false, ALL, IS_FAR> { part, columns });
             } else if is_inside {
-                arch.dispatch(Strips::<T, K, STRIDE, 2, false, false, IS_FAR> { part, columns });
+                arch.dispatch(Strips::<T, K, STRIDE, 2, false, NONE, IS_FAR> { part, columns });
             } else {
-                arch.dispatch(Strips::<T, K, STRIDE, 2, false, true, IS_FAR> { part, columns });
+                arch.dispatch(Strips::<T, K, STRIDE, 2, false, ALL, IS_FAR> { part, columns });
             }
             column += 2 * lanes;
         }

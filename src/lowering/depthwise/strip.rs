@@ -19,6 +19,12 @@ use super::planes::{Inside, Planes};
 use crate::element::Element;
 use crate::simd::{MOST_LANES, ask_for_line};
 
+/// Which columns of the kernel read cells outside the image for some lanes, which are masked: none of them, those left of its
+/// middle, or all.
+pub(super) const NONE: u8 = 0;
+pub(super) const LEFT: u8 = 1;
+pub(super) const ALL: u8 = 2;
+
 /// The registers that begin with the given columns, of all channels.
 pub(super) struct Strips<
     's,
@@ -28,7 +34,7 @@ pub(super) struct Strips<
     const STRIDE: usize,
     const BLOCKS: usize,
     const MOVES: bool,
-    const IS_EDGE: bool,
+    const EDGES: u8,
     const IS_FAR: bool,
 > {
     pub part: &'s mut Part<'a, T>,
@@ -42,9 +48,9 @@ impl<
     const STRIDE: usize,
     const BLOCKS: usize,
     const MOVES: bool,
-    const IS_EDGE: bool,
+    const EDGES: u8,
     const IS_FAR: bool,
-> WithSimd for Strips<'_, '_, T, K, STRIDE, BLOCKS, MOVES, IS_EDGE, IS_FAR>
+> WithSimd for Strips<'_, '_, T, K, STRIDE, BLOCKS, MOVES, EDGES, IS_FAR>
 {
     type Output = ();
 
@@ -62,7 +68,7 @@ impl<
         let mut channels = part.channels();
         while let Some((planes, weights, output)) = channels.next() {
             let strip = Strip { planes, columns, output_len, weights: kernel(simd, weights), masks };
-            strip.compute::<STRIDE, MOVES, IS_EDGE, IS_FAR>(simd, (rows.clone(), width), output);
+            strip.compute::<STRIDE, MOVES, EDGES, IS_FAR>(simd, (rows.clone(), width), output);
         }
     }
 }
@@ -92,7 +98,7 @@ impl<T: Element, S: Simd, const K: usize, const BLOCKS: usize> Strip<'_, T, S, K
     /// `MOVES`, with a stride of two: the columns of the kernel beyond the second are lanes of the first two, moved,
     /// instead of read again; of the last lanes ([`lanes_with_moves`]) nothing can be used.
     #[inline(always)]
-    fn compute<const STRIDE: usize, const MOVES: bool, const IS_EDGE: bool, const IS_FAR: bool>(
+    fn compute<const STRIDE: usize, const MOVES: bool, const EDGES: u8, const IS_FAR: bool>(
         &self,
         simd: S,
         (rows, width): (Range<usize>, usize),
@@ -114,7 +120,7 @@ impl<T: Element, S: Simd, const K: usize, const BLOCKS: usize> Strip<'_, T, S, K
 
         for step in 0..head {
             // SAFETY: the rows of cells are those of `lines`, which begin at `line` counted from the first.
-            unsafe { self.add_inside::<STRIDE, MOVES, IS_EDGE>(simd, (line, step), &lines, &mut sums) };
+            unsafe { self.add_inside::<STRIDE, MOVES, EDGES>(simd, (line, step), &lines, &mut sums) };
             // With a stride of one this made layers of 56 and 112 columns slower (docs/performance.md).
             if IS_FAR && STRIDE == 2 {
                 self.ask::<STRIDE>(first + step * STRIDE, output.as_ptr().wrapping_add(step * width));
@@ -125,10 +131,10 @@ impl<T: Element, S: Simd, const K: usize, const BLOCKS: usize> Strip<'_, T, S, K
         let mut to = output.as_mut_ptr();
         for step in head..inner {
             // SAFETY: `lines` begins before step `head` and ends after the last of these steps.
-            unsafe { self.add::<STRIDE, 0, MOVES, IS_EDGE>(simd, line, &mut sums) };
+            unsafe { self.add::<STRIDE, 0, MOVES, EDGES>(simd, line, &mut sums) };
             if STRIDE > 1 {
                 // SAFETY: as above.
-                unsafe { self.add::<STRIDE, 1, MOVES, IS_EDGE>(simd, line.wrapping_add(pitch), &mut sums) };
+                unsafe { self.add::<STRIDE, 1, MOVES, EDGES>(simd, line.wrapping_add(pitch), &mut sums) };
             }
             if IS_FAR {
                 self.ask::<STRIDE>(first + step * STRIDE, to.wrapping_add(head * width));
@@ -144,7 +150,7 @@ impl<T: Element, S: Simd, const K: usize, const BLOCKS: usize> Strip<'_, T, S, K
         }
         for step in inner..steps {
             // SAFETY: as in the first loop.
-            unsafe { self.add_inside::<STRIDE, MOVES, IS_EDGE>(simd, (line, step), &lines, &mut sums) };
+            unsafe { self.add_inside::<STRIDE, MOVES, EDGES>(simd, (line, step), &lines, &mut sums) };
             line = line.wrapping_add(STRIDE * pitch);
             let output = &mut output[(step - head) * width..];
             if IS_FAR {
@@ -213,7 +219,7 @@ impl<T: Element, S: Simd, const K: usize, const BLOCKS: usize> Strip<'_, T, S, K
     /// # Safety
     /// As [`add`](Self::add), for those rows.
     #[inline(always)]
-    unsafe fn add_inside<const STRIDE: usize, const MOVES: bool, const IS_EDGE: bool>(
+    unsafe fn add_inside<const STRIDE: usize, const MOVES: bool, const EDGES: u8>(
         &self,
         simd: S,
         (line, step): (*const T, usize),
@@ -222,11 +228,11 @@ impl<T: Element, S: Simd, const K: usize, const BLOCKS: usize> Strip<'_, T, S, K
     ) {
         if lines.contains(&(step * STRIDE)) {
             // SAFETY: the caller's.
-            unsafe { self.add::<STRIDE, 0, MOVES, IS_EDGE>(simd, line, sums) };
+            unsafe { self.add::<STRIDE, 0, MOVES, EDGES>(simd, line, sums) };
         }
         if STRIDE > 1 && lines.contains(&(step * STRIDE + 1)) {
             // SAFETY: the caller's.
-            unsafe { self.add::<STRIDE, 1, MOVES, IS_EDGE>(simd, line.wrapping_add(self.planes.pitch), sums) };
+            unsafe { self.add::<STRIDE, 1, MOVES, EDGES>(simd, line.wrapping_add(self.planes.pitch), sums) };
         }
     }
 
@@ -235,7 +241,7 @@ impl<T: Element, S: Simd, const K: usize, const BLOCKS: usize> Strip<'_, T, S, K
     /// # Safety
     /// `line` is where, in the slice of [`cells`](Self::cells), the row's cells from the first column on begin.
     #[inline(always)]
-    unsafe fn add<const STRIDE: usize, const STEP: usize, const MOVES: bool, const IS_EDGE: bool>(
+    unsafe fn add<const STRIDE: usize, const STEP: usize, const MOVES: bool, const EDGES: u8>(
         &self,
         simd: S,
         line: *const T,
@@ -259,7 +265,7 @@ impl<T: Element, S: Simd, const K: usize, const BLOCKS: usize> Strip<'_, T, S, K
                     [parts[0][block], parts[1][block]] = T::split(simd, pairs);
                     taps[block] = parts[0][block];
                 }
-                if IS_EDGE {
+                if EDGES == ALL || EDGES == LEFT && j < K / 2 {
                     taps[block] = T::keep(simd, self.masks[block][j], taps[block]);
                 }
             }
