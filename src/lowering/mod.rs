@@ -45,7 +45,7 @@ pub(crate) use fused_grad::applies as has_fused_grad;
 use job::Grad;
 pub(crate) use job::{Job, Pass, Workspace};
 pub(crate) use merged::{with_merged, with_merged_mut};
-pub(crate) use packed::{packed_geometry, winograd_geometry};
+pub(crate) use packed::{Tiled, packed_geometry};
 pub(crate) use patches::{PatchSink, PatchSource};
 pub(crate) use pieces::{blocks, entries};
 pub(crate) use strassen::BLOCK_BYTES as STRASSEN_BLOCK_BYTES;

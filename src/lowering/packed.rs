@@ -4,7 +4,7 @@ use ndarray::{ArrayView2, ArrayView5, ArrayViewMut3};
 
 use super::lanes::Vector;
 use super::weights::PackedWeights;
-use super::winograd::{self, Scheme, Tile};
+use super::winograd::{self, Polyphase, Scheme, Tile};
 use super::{Algorithm, Epilogue, Pass, depthwise, fused, strassen};
 use crate::element::Element;
 use crate::geometry::{ConvGeometry, Phase};
@@ -41,9 +41,9 @@ impl Packed {
     ) -> Option<Self> {
         let vector = Vector::of::<T>();
         if let Some(scheme) = algorithm.scheme() {
-            let (geometry, tile) = winograd_geometry(geometry, pass, scheme)?;
-            let layout = Layout::Winograd(winograd::Layout::new(&geometry, tile, vector, workspace_bytes));
-            return Some(Self { geometry, layout });
+            let Tiled { geometry, tile, phases } = Tiled::of(geometry, pass, scheme)?;
+            let layout = winograd::Layout::new(&geometry, tile, vector, workspace_bytes).by_phases(phases);
+            return Some(Self { geometry, layout: Layout::Winograd(layout) });
         }
         let Some(packed) = packed_geometry(geometry, pass, algorithm) else {
             let layout = match (pass, algorithm) {
@@ -100,6 +100,11 @@ impl Packed {
             .flatten()
             .map(|phase| fused::phase_kernels(kernels, geometry, &phase));
         let kernels = adjoint.as_ref().map_or(kernels, |adjoint| adjoint.view());
+        let phased = match &self.layout {
+            Layout::Winograd(layout) => layout.phases.as_ref().map(|phases| phases.kernels(kernels)),
+            _ => None,
+        };
+        let kernels = phased.as_ref().map_or(kernels, |phased| phased.view());
         let values = match &self.layout {
             Layout::Fused(layout) => fused::pack_weights(kernels, geometry.groups, layout),
             Layout::Strassen(layout) => strassen::pack_weights(kernels, geometry.groups, layout),
@@ -140,18 +145,37 @@ impl Packed {
     }
 }
 
-/// The convolution, or the arrays of one, that Winograd's tiles compute for a pass, and those tiles.
-pub(crate) fn winograd_geometry(geometry: &ConvGeometry, pass: Pass, scheme: Scheme) -> Option<(ConvGeometry, Tile)> {
-    let convolution = match pass {
-        Pass::Forward => geometry.clone(),
-        Pass::InputGrad => match geometry.adjoint() {
-            Some(phase) => phase.geometry,
-            None => return geometry.doubled().map(|phase| (phase.geometry, Tile::doubling(scheme))),
-        },
-        Pass::WeightGrad => return None,
-    };
-    let tile = Tile::of(&convolution, scheme)?;
-    Some((convolution, tile))
+/// The convolution, or the arrays of one, that Winograd's tiles compute for a pass, those tiles, and what its channels are phases of.
+#[derive(Debug, Clone)]
+pub(crate) struct Tiled {
+    pub geometry: ConvGeometry,
+    pub tile: Tile,
+    pub phases: Option<Polyphase>,
+}
+
+impl Tiled {
+    /// `None` if there are no such tiles for it.
+    pub fn of(geometry: &ConvGeometry, pass: Pass, scheme: Scheme) -> Option<Self> {
+        let doubled = |phase: Phase| Self { geometry: phase.geometry, tile: Tile::doubling(scheme), phases: None };
+        match pass {
+            Pass::Forward => Self::forward(geometry.clone(), scheme),
+            Pass::InputGrad => match geometry.adjoint() {
+                Some(phase) => Self::forward(phase.geometry, scheme),
+                None => geometry.doubled().map(doubled),
+            },
+            Pass::WeightGrad => None,
+        }
+    }
+
+    /// The same for a convolution.
+    pub fn forward(geometry: ConvGeometry, scheme: Scheme) -> Option<Self> {
+        if let Some(tile) = Tile::of(&geometry, scheme) {
+            return Some(Self { geometry, tile, phases: None });
+        }
+        let (phases, geometry) = Polyphase::of(&geometry)?;
+        let tile = Tile::of(&geometry, scheme)?;
+        Some(Self { geometry, tile, phases: Some(phases) })
+    }
 }
 
 /// The convolution that `algorithm` runs for a pass, if it packs for the microkernel and there is one.
@@ -165,6 +189,6 @@ pub(crate) fn packed_geometry(geometry: &ConvGeometry, pass: Pass, algorithm: Al
         Algorithm::Fused => true,
         Algorithm::Strassen => strassen::applies(geometry),
         Algorithm::Depthwise => depthwise::applies(geometry),
-        _ => algorithm.scheme().is_some_and(|scheme| Tile::of(geometry, scheme).is_some()),
+        _ => algorithm.scheme().is_some_and(|scheme| Tiled::forward(geometry.clone(), scheme).is_some()),
     })
 }

@@ -5,8 +5,8 @@ use crate::error::{Error, Result};
 use crate::gemm::{Backend, Widths};
 use crate::geometry::ConvGeometry;
 use crate::lowering::{
-    Algorithm, Pass, Tile, has_depthwise_grad, has_depthwise_input_grad, has_fused_grad, has_phases, packed_geometry,
-    winograd_geometry,
+    Algorithm, Pass, Tile, Tiled, has_depthwise_grad, has_depthwise_input_grad, has_fused_grad, has_phases,
+    packed_geometry,
 };
 use crate::options::Numerics;
 
@@ -94,7 +94,7 @@ pub(crate) fn choose(geometry: &ConvGeometry, request: Request) -> Result<Choice
             return Err(Error::Unsupported { algorithm: asked.name(), reason });
         }
         Algorithm::WinogradF2 | Algorithm::WinogradF4 if !has_winograd(g, pass, asked) => {
-            let reason = "it computes, with stride 1, 3×3 kernels without dilation, 5×5 kernels by F(2×2) alone, but not their weight gradients, and 1×3 kernels whose dilation is no larger than a row of outputs; and 3×3 kernels of stride 2, but their input gradients only with one row and one column of padding before the input";
+            let reason = "it computes, with stride 1, 3×3 kernels without dilation, 4×4 kernels by F(4×4) and 5×5 kernels by F(2×2) alone, but not their weight gradients, and 1×3 kernels whose dilation is no larger than a row of outputs; 3×3 kernels of stride 2, but their input gradients only with one row and one column of padding before the input; and forward passes of stride 2 or 4 with zeros for padding whose kernels have 3, 4 or 5 such steps a side";
             return Err(Error::Unsupported { algorithm: asked.name(), reason });
         }
         _ => return Ok(Choice { algorithm: asked, reason: "asked for by name" }),
@@ -148,7 +148,7 @@ fn has_winograd(g: &ConvGeometry, pass: Pass, algorithm: Algorithm) -> bool {
     match pass {
         Pass::WeightGrad => algorithm.scheme().is_some_and(|scheme| Tile::of_grad(g, scheme).is_some()),
         Pass::Forward | Pass::InputGrad => {
-            algorithm.scheme().is_some_and(|scheme| winograd_geometry(g, pass, scheme).is_some())
+            algorithm.scheme().is_some_and(|scheme| Tiled::of(g, pass, scheme).is_some())
         }
     }
 }
@@ -160,11 +160,11 @@ fn cheapest(geometry: &ConvGeometry, request: Request) -> (Algorithm, &'static s
         (Algorithm::Strassen, "seven products of quarters instead of eight outweigh the additions"),
         (
             Algorithm::WinogradF2,
-            "2.25 times fewer products, 1.5 in one dimension, 2.8 of 5×5 kernels, 1.4 with stride 2; its weights are read in less time than those of F(4×4)",
+            "2.25 times fewer products, 1.5 in one dimension, 2.8 of 5×5 kernels, 1.4 of 3×3 kernels with stride 2; its weights are read in less time than those of F(4×4)",
         ),
         (
             Algorithm::WinogradF4,
-            "4 times fewer products, 2 in one dimension, 1.8 with stride 2, outweigh the transforms",
+            "up to 4 times fewer products, 2 in one dimension, 1.8 of 3×3 kernels with stride 2, outweigh the transforms",
         ),
     ];
     let allowed = reasons.into_iter().filter(|&(algorithm, _)| {

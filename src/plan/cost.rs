@@ -5,9 +5,7 @@
 
 use crate::gemm::Widths;
 use crate::geometry::ConvGeometry;
-use crate::lowering::{
-    Algorithm, Pass, STRASSEN_BLOCK_BYTES, Tile, VALUE, WEIGHT_BYTE, is_winograd_folded, winograd_geometry,
-};
+use crate::lowering::{Algorithm, Pass, STRASSEN_BLOCK_BYTES, Tile, Tiled, VALUE, WEIGHT_BYTE, is_winograd_folded};
 
 /// Share of its time that `Fused` spends in the microkernel.
 const FUSED_SHARE: f64 = 0.85;
@@ -85,9 +83,7 @@ fn whole(channels: usize) -> f64 {
 /// The cost of the input gradient of `geometry` with a stride.
 pub(super) fn strided_grad_cost(geometry: &ConvGeometry, algorithm: Algorithm, widths: Widths) -> f64 {
     let cost = match algorithm.scheme() {
-        Some(scheme) => {
-            winograd_geometry(geometry, Pass::InputGrad, scheme).map(|(g, tile)| tiles_cost(&g, tile, widths))
-        }
+        Some(scheme) => Tiled::of(geometry, Pass::InputGrad, scheme).map(|tiled| tiles_cost(&tiled, widths)),
         None => {
             geometry.phases().map(|phases| phases.iter().map(|phase| cost(&phase.geometry, algorithm, widths)).sum())
         }
@@ -118,12 +114,12 @@ pub(super) fn cost(geometry: &ConvGeometry, algorithm: Algorithm, widths: Widths
             };
             images * (outputs * rows * products / FUSED_SHARE + outputs * FUSED_OUTPUT + others)
         }
-        Some(scheme) => Tile::of(g, scheme).map_or(f64::INFINITY, |tile| tiles_cost(g, tile, widths)),
+        Some(scheme) => Tiled::forward(g.clone(), scheme).map_or(f64::INFINITY, |tiled| tiles_cost(&tiled, widths)),
     }
 }
 
-/// The cost of what Winograd's tiles compute of `geometry`.
-fn tiles_cost(g: &ConvGeometry, tile: Tile, widths: Widths) -> f64 {
+/// The cost of what Winograd's tiles compute.
+fn tiles_cost(&Tiled { geometry: ref g, tile, .. }: &Tiled, widths: Widths) -> f64 {
     let images = g.batch as f64 * g.groups as f64;
     let (ins, outs) = (g.group_in_channels() as f64, g.group_out_channels() as f64);
     let (values, element) = (tile.products() as f64, widths.element as f64);

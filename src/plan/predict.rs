@@ -11,7 +11,7 @@ use super::cost::{cost, grad_cost, strided_grad_cost};
 use crate::element::Element;
 use crate::gemm::{Kernel, Widths};
 use crate::geometry::ConvGeometry;
-use crate::lowering::{Algorithm, Pass, Tile, has_depthwise_lanes, is_square, packed_geometry};
+use crate::lowering::{Algorithm, Pass, Tiled, has_depthwise_lanes, is_square, packed_geometry};
 
 /// Seconds of one run of `algorithm`, which is not `Auto`, on one thread.
 pub(super) fn seconds<T: Element>(geometry: &ConvGeometry, pass: Pass, algorithm: Algorithm) -> f64 {
@@ -70,9 +70,9 @@ const WINOGRAD_PROBLEM: f64 = 100e3;
 const WINOGRAD_TRANSFORMED: f64 = 5.0;
 
 fn thin(g: &ConvGeometry, algorithm: Algorithm) -> f64 {
-    let each = match algorithm.scheme().and_then(|scheme| Tile::of(g, scheme)) {
+    let each = match algorithm.scheme().and_then(|scheme| Tiled::forward(g.clone(), scheme)) {
         None => FUSED_PROBLEM + FUSED_PACKED * patches(g),
-        Some(tile) => {
+        Some(Tiled { tile, .. }) => {
             let values_an_output = tile.products() as f64 / tile.cells() as f64;
             WINOGRAD_PROBLEM + WINOGRAD_TRANSFORMED * values_an_output * g.windows() as f64
         }

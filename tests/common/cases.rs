@@ -238,11 +238,11 @@ type RawAxis = ((usize, usize, usize), (usize, usize), usize, usize);
 pub fn any_case() -> impl Strategy<Value = Case> {
     // Kernel, stride, dilation; padding; cells beyond the least; output padding.
     let axis = ((1..=4_usize, 1..=3_usize, 1..=3_usize), (0..=3_usize, 0..=3_usize), 0..=6_usize, 0..=2_usize);
-    // Rows of three taps and squares of three, five or seven, which have algorithms of their own, are rare by chance: how often axes
+    // Rows of three taps and squares of three to eleven, which have algorithms of their own, are rare by chance: how often axes
     // are made these.
     let row = proptest::option::weighted(0.2, (0..=40_usize, 1..=9_usize));
     let usual = prop_oneof![Just((3_usize, 1_usize)), Just((3, 2)), Just((5, 1))];
-    let square = prop_oneof![3 => usual, 1 => prop_oneof![Just((5, 2)), Just((7, 1)), Just((7, 2))]];
+    let square = prop_oneof![3 => usual, 1 => prop_oneof![Just((4, 1)), Just((5, 2)), Just((7, 1)), Just((7, 2)), Just((9, 2)), Just((11, 4))]];
     let square = proptest::option::weighted(0.35, (square, [0..=14_usize, 0..=14_usize]));
     let border = prop_oneof![
         3 => Just(Border::Zeros),

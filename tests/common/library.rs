@@ -146,15 +146,29 @@ pub fn can(algorithm: Algorithm, operation: Operation, case: &Case) -> bool {
             let is_doubled = |line: &Line| !is_adjoint(operation, case) || line.before == 1;
             let steps = |line: &Line| (line.kernel, line.stride);
             let is_three = |line: &Line| steps(line) == (3, 1) && line.output > 0;
+            // Four taps by F(3×3) and five by F(2×2) only.
+            let is_more = |taps: usize| match algorithm {
+                Algorithm::WinogradF2 => taps == 5,
+                _ => taps == 4,
+            };
+            // As many taps of each phase, in windows that move by two or four.
+            let is_by_phases = || {
+                let [rows, columns] = [height, width].map(|line| line.kernel.div_ceil(line.stride));
+                height.stride == width.stride
+                    && [2, 4].contains(&width.stride)
+                    && rows == columns
+                    && (rows == 3 || is_more(rows))
+                    && case.border == Border::Zeros
+                    && operation != Operation::WeightGrad
+                    && !is_adjoint(operation, case)
+            };
             let is_plane = steps(height) == steps(width)
                 && (is_three(width)
                     || steps(width) == (3, 2) && is_doubled(height) && is_doubled(width)
-                    || steps(width) == (5, 1)
-                        && algorithm == Algorithm::WinogradF2
-                        && operation != Operation::WeightGrad)
-                && height.output.min(width.output) > 0
-                && height.dilation == 1
-                && width.dilation == 1;
+                    || width.stride == 1 && is_more(width.kernel) && operation != Operation::WeightGrad)
+                || is_by_phases();
+            let is_plane =
+                is_plane && height.output.min(width.output) > 0 && height.dilation == 1 && width.dilation == 1;
             // Along the width alone, where two outputs share a cell.
             let found = match operation {
                 Operation::Forward => width.output,

@@ -88,6 +88,15 @@ fn batches() -> Vec<Case> {
             .sides(&[(1, 2), (2, 1)])
             .border(Border::Reflect)
             .bias(),
+        conv("four taps", [2, 17, 9, 12], [18, 17, 4, 4]).sides(&[(2, 1), (0, 3)]).bias(),
+        conv("phases of five taps", [2, 5, 13, 16], [18, 5, 5, 5]).stride(&[2, 2]).pad(&[2, 2]).bias(),
+        conv("phases of seven and eight taps, groups", [1, 6, 20, 15], [6, 3, 7, 8])
+            .groups(2)
+            .stride(&[2, 2])
+            .sides(&[(3, 2), (4, 0)]),
+        conv("phases of nine taps", [3, 2, 17, 14], [4, 2, 9, 10]).stride(&[2, 2]).pad(&[4, 3]),
+        conv("phases of eleven taps", [2, 3, 39, 27], [5, 3, 11, 11]).stride(&[4, 4]).pad(&[2, 2]).bias(),
+        conv("phases of thirteen taps", [1, 2, 30, 21], [3, 2, 13, 14]).stride(&[4, 4]).pad(&[5, 1]),
         conv("nine images, five taps", [9, 3, 5, 6], [4, 3, 5, 5]).pad(&[2, 2]),
         Case::new("five images: line, one output a group", &[5, 6, 17], &[3, 2, 4])
             .groups(3)

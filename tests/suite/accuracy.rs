@@ -16,8 +16,8 @@ const FAST: f64 = 4.0;
 /// A few roundings of the result itself: below this an error is as small as it can be.
 const FLOOR: f64 = 2.0 * f32::EPSILON as f64;
 
-/// Parts of an input's cell with which gradients are held against the textbook's.
-const MOST_PARTS: usize = 16;
+/// Parts of an input's cell with which gradients are held against the textbook's that adds them in f64.
+const MOST_PARTS: usize = 12;
 
 /// A case of long weight gradients. Its input gradients add up so few products that the textbook's, whose parts are added in
 /// f64, have next to no error.
@@ -63,6 +63,10 @@ fn cases() -> Vec<Case> {
         Case::new("256 outputs, by two", &[1, 8, 9, 9], &[256, 8, 3, 3]).stride(&[2, 2]).pad(&[1, 1]),
         Case::new("five taps", &[1, 64, 14, 14], &[16, 64, 5, 5]).pad(&[2, 2]),
         Case::new("deep, five taps", &[1, 256, 6, 6], &[8, 256, 5, 5]).pad(&[2, 2]),
+        Case::new("four taps", &[1, 64, 14, 14], &[16, 64, 4, 4]).pad(&[2, 2]),
+        Case::new("deep, four taps", &[1, 256, 9, 9], &[8, 256, 4, 4]).pad(&[2, 2]),
+        Case::new("eleven taps by four", &[1, 3, 63, 63], &[16, 3, 11, 11]).stride(&[4, 4]).pad(&[2, 2]),
+        Case::new("64 channels, eight taps by two", &[1, 64, 18, 18], &[8, 64, 8, 8]).stride(&[2, 2]).pad(&[3, 3]),
         Case::new("pointwise", &[1, 1024, 6, 6], &[8, 1024, 1, 1]),
         Case::new("rows", &[1, 64, 14, 14], &[16, 64, 1, 3]).pad(&[0, 1]),
         Case::new("deep line", &[1, 512, 60], &[8, 512, 3]).pad(&[1]),
@@ -113,6 +117,7 @@ fn every_algorithm_is_as_exact_in_f32_as_twice_the_textbook() {
         let input_grad = definition.input_grad(&w, &dy);
         let product = w_rows.t().dot(&dy_rows).mapv(f64::from).insert_axis(Axis(0)).into_dyn();
         // Its parts are added in f64 here, which flatters it where a cell has many of them.
+        let is_single_step = case.stride.iter().all(|&stride| stride == 1);
         let parts = case.weight[2..].iter().product::<usize>() / case.stride.iter().product::<usize>();
         let folded = errors(&definition.fold(&product).value.mapv(|v| v as f32), &input_grad);
         // Algorithms that compute other sums, of the convolution that an input gradient with stride 1 is: its textbook, too.
@@ -129,7 +134,8 @@ fn every_algorithm_is_as_exact_in_f32_as_twice_the_textbook() {
             check(how, &format!("forward {}", case.name), &y, &forward, &textbook);
             let dw = library::weight_grad(&case, how, data.x.view(), data.dy.view()).expect("possible");
             check(how, &format!("weight gradient {}", case.name), &dw, &weight_grad, &textbook_dw);
-            if parts <= MOST_PARTS && case.name != LARGE_MAP {
+            let has_textbook = parts <= MOST_PARTS || is_single_step && !how.algorithm.is_strict();
+            if has_textbook && case.name != LARGE_MAP {
                 let dx = library::input_grad(&case, how, data.w.view(), data.dy.view()).expect("possible");
                 check(how, &format!("input gradient {}", case.name), &dx, &input_grad, &textbook_dx(how));
             }

@@ -1,6 +1,6 @@
 //! The transforms of the schemes along one axis.
 //!
-//! `y = Aᵀ [(G g) ⊙ (Bᵀ d)]` by Toom and Cook. F(2, 3) has the points {0, ±1} and infinity, F(4, 3) and F(2, 5) have
+//! `y = Aᵀ [(G g) ⊙ (Bᵀ d)]` by Toom and Cook. F(2, 3) has the points {0, ±1} and infinity, F(4, 3), F(3, 4) and F(2, 5) have
 //! {0, ±1/√2, ±√2} and infinity, and F(3, 3) the same without 0 (which is the most exact to leave out); of windows that move by two, cells of even number have {0, 1} or {±1/2, ±5/4}, and infinity, as
 //! have the outputs of their input gradient that meet two taps. (Of sixty such pairs from 0.35 to 1.6, these are exact in few
 //! digits and close to the most exact; ±1 instead of ±5/4 has 1.4 times the error.)
@@ -76,7 +76,7 @@ pub(super) fn input_axis<T: Element, S: Simd>(
             values[2] = by.minus(d[2], d[1]);
             values[3] = by.minus(d[3], d[1]);
         }
-        (Filter::Three | Filter::Five, _) => {
+        (Filter::Three | Filter::Four | Filter::Five, _) => {
             let (near, near_odd) = (by.plus_times(d[4], -2.0, d[2]), by.plus_times(d[3], -2.0, d[1]));
             let (far, far_odd) = (by.plus_times(d[4], -0.5, d[2]), by.plus_times(d[3], -0.5, d[1]));
             values[0] = by.plus_times(by.plus(d[0], d[4]), -2.5, d[2]);
@@ -164,6 +164,11 @@ pub(super) fn output_axis<T: Element, S: Simd>(
             values[2] = by.plus_times(by.times(0.5, near), 2.0, far);
             values[3] = by.plus_times(by.plus_times(m[5], FRAC_1_SQRT_2 / 2.0, near_odd), 2.0 * SQRT_2, far_odd);
         }
+        (Filter::Four, _) => {
+            values[0] = by.plus(by.plus(m[0], near), far);
+            values[1] = by.plus_times(by.times(FRAC_1_SQRT_2, near_odd), SQRT_2, far_odd);
+            values[2] = by.plus_times(by.plus_times(m[5], 0.5, near), 2.0, far);
+        }
         (Filter::Five, _) => {
             values[0] = by.plus(by.plus(m[0], near), far);
             values[1] = by.plus_times(by.plus_times(m[5], FRAC_1_SQRT_2, near_odd), SQRT_2, far_odd);
@@ -248,7 +253,7 @@ pub(super) fn grad_axis<T: Element, S: Simd>(
             values[4] = by.plus_times(far, -SQRT_2, far_odd);
             values[5] = y[3];
         }
-        (Filter::Five | Filter::Doubling, _) => unreachable!("{NO_GRADIENT}"),
+        (Filter::Four | Filter::Five | Filter::Doubling, _) => unreachable!("{NO_GRADIENT}"),
         (Filter::Halving, Scheme::F2) => {
             values[1] = by.plus(y[0], y[1]);
             values[2] = y[1];
@@ -288,7 +293,7 @@ pub(super) fn kernel_axis<T: Element, S: Simd>(
             values[1] = by.plus_times(by.times(FRAC_1_SQRT_2 / -1.5, near_odd), SQRT_2 / 6.0, far_odd);
             values[2] = by.plus_times(by.plus_times(m[5], 0.5 / -1.5, near), 2.0 / 6.0, far);
         }
-        (Filter::Five | Filter::Doubling, _) => unreachable!("{NO_GRADIENT}"),
+        (Filter::Four | Filter::Five | Filter::Doubling, _) => unreachable!("{NO_GRADIENT}"),
         (Filter::Halving, Scheme::F2) => {
             values[0] = by.plus(m[0], m[1]);
             values[1] = by.plus(m[3], m[4]);

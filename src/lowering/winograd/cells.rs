@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::part::{Area, Part};
+use super::polyphase::Polyphase;
 use super::scheme::{Axes, Tile};
 use crate::element::Element;
 use crate::geometry::{Axis, ConvGeometry, PadMode};
@@ -16,6 +17,8 @@ pub(super) struct Cells<'a, 'i, T> {
     geometry: &'a ConvGeometry,
     tile: Tile,
     image: Image<'i, T>,
+    /// What the channels are phases of.
+    phases: Option<&'a Polyphase>,
     /// Output plane, and the block's lines. In a folded batch these are planes themselves.
     plane: usize,
     lines: Range<usize>,
@@ -40,7 +43,12 @@ impl<'a, 'i, T: Element> Cells<'a, 'i, T> {
         (plane, part, area): (usize, &Part, Area),
         places: &'a [usize],
     ) -> Self {
-        Self { geometry, tile, image, plane, lines: part.lines.clone(), area, places }
+        Self { geometry, tile, image, phases: None, plane, lines: part.lines.clone(), area, places }
+    }
+
+    /// The same of phases of the image's channels.
+    pub fn by_phases(self, phases: Option<&'a Polyphase>) -> Self {
+        Self { phases, ..self }
     }
 
     /// Elements from one row, and from one column, of the turned cells to the next.
@@ -56,6 +64,14 @@ impl<'a, 'i, T: Element> Cells<'a, 'i, T> {
     /// Turns at most sixteen channels. Cells outside the image that are zeros are not written, so that a caller who has put
     /// zeros to `turned` once can have one block of channels after the other.
     pub fn turn(&self, channels: Range<usize>, edges: &mut [T], turned: &mut [T]) {
+        if let Some(phases) = self.phases {
+            let line_len = self.len() / self.lines.len().max(1);
+            for (line, turned) in self.lines.clone().zip(turned.chunks_exact_mut(line_len.max(1))) {
+                let place = (self.line_plane(line), self.area);
+                phases.turn(self.image, place, channels.clone(), (&mut *edges, turned));
+            }
+            return;
+        }
         match self.image.flat {
             Some(image) if self.geometry.pad_mode == PadMode::Zeros => self.turn_slices(image, channels, turned),
             _ => self.turn_rows(channels, edges, turned),
@@ -157,7 +173,7 @@ impl<'a, 'i, T: Element> Cells<'a, 'i, T> {
 }
 
 /// Which of `count` padded cells from `first` on are the axis's own.
-fn inside(axis: &Axis, first: usize, count: usize) -> Range<usize> {
+pub(super) fn inside(axis: &Axis, first: usize, count: usize) -> Range<usize> {
     let start = axis.pad_before.saturating_sub(first).min(count);
     let end = (axis.pad_before + axis.input).saturating_sub(first).clamp(start, count);
     start..end

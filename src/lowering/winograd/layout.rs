@@ -2,6 +2,7 @@
 
 use super::cells::places;
 use super::part::{Grid, Part, block};
+use super::polyphase::Polyphase;
 use super::scheme::{Axes, Tile};
 use super::shares::Shares;
 use crate::geometry::ConvGeometry;
@@ -26,6 +27,8 @@ const MIN_PASS: usize = 128;
 pub(crate) struct Layout {
     /// What is computed in place of the geometry, where the images of a batch are the planes of one image.
     pub folded: Option<ConvGeometry>,
+    /// What is computed by phases, which are the channels here.
+    pub phases: Option<Polyphase>,
     pub tile: Tile,
     pub(super) grid: Grid,
     /// Lines, and rows and columns of tiles of each: of one task, which has all columns; and of the largest block of tiles that
@@ -100,6 +103,7 @@ impl Layout {
         ];
         Self {
             folded: None,
+            phases: None,
             tile,
             grid,
             task,
@@ -114,6 +118,11 @@ impl Layout {
             parts,
             slack: parts.len() * ALIGNMENT_BYTES / vector.size,
         }
+    }
+
+    /// The same for what the geometry has the phases of.
+    pub fn by_phases(self, phases: Option<Polyphase>) -> Self {
+        Self { phases, ..self }
     }
 
     /// Elements of the scratch memory of one lane, with room to align its parts.

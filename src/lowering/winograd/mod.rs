@@ -1,5 +1,6 @@
 //! Winograd's minimal filtering: 3×3 kernels with 4 (F(4×4)) or 2.25 (F(2×2)) times fewer products, 1.8 or 1.4 times where
-//! windows move by two; 5×5 kernels with 2.8 times fewer (F(2×2)); and kernels of one row of 3 with 2 (F(4)) or 1.5 (F(2)).
+//! windows move by two; 4×4 (F(3×3)) and 5×5 kernels (F(2×2)) with 4 and 2.8 times fewer; kernels of one row of 3 with 2 (F(4)) or 1.5
+//! (F(2)); and larger kernels whose windows move by two or four as one of these over the phases of their cells (`polyphase.rs`).
 //!
 //! Overlapping tiles of the input and the kernels are transformed; for each of the values of a transformed tile (36 of
 //! F(4×4)), kernels times inputs is a dense product over the channels; the products are transformed back. A task
@@ -14,6 +15,7 @@ mod grad_layout;
 mod layout;
 mod part;
 mod places;
+mod polyphase;
 mod scheme;
 mod shares;
 mod transform;
@@ -22,6 +24,7 @@ mod weights;
 pub(crate) use grad::weight_grad;
 pub(crate) use grad_layout::GradLayout;
 pub(crate) use layout::{Layout, is_folded};
+pub(crate) use polyphase::Polyphase;
 pub(crate) use scheme::{Scheme, Tile};
 pub(crate) use shares::{VALUE, WEIGHT_BYTE};
 pub(crate) use weights::pack_weights;
@@ -104,7 +107,8 @@ pub(super) fn forward<T: Element>(
         let weights = &weights[group * weights.len() / g.groups..];
         let (depth, lines, rows) = place;
         let mut task = Task { geometry: g, layout, weights, first: channel % outs, depth, lines, rows, piece };
-        task.run(Image::of(g, input, image, group), Parts::new(slot, layout));
+        let read = layout.phases.as_ref().map_or(g, |phases| &phases.read);
+        task.run(Image::of(read, input, image, group), Parts::new(slot, layout));
         epilogue.apply(channel, task.piece);
     });
 }
@@ -154,7 +158,8 @@ impl<T: Element> Task<'_, '_, T> {
         for part in Part::all(self.lines.clone(), self.rows.clone(), layout.grid.counts[2], layout.block) {
             let places = TilePlaces::of(part.kind_counts(&layout.grid), part.places(&layout.grid));
             let area = part.read_area(&layout.grid);
-            let cells = Cells::new((g, layout.tile), image, (self.depth, &part, area), &layout.places);
+            let cells = Cells::new((g, layout.tile), image, (self.depth, &part, area), &layout.places)
+                .by_phases(layout.phases.as_ref());
             parts.cells[..cells.len()].fill(T::zero());
             for first in (0..ins).step_by(layout.pass) {
                 let inputs = first..(first + layout.pass).min(ins);

@@ -30,6 +30,8 @@ pub(crate) enum Scheme {
 pub(crate) enum Filter {
     /// Three taps.
     Three,
+    /// Four taps, only with three outputs.
+    Four,
     /// Five taps, only with two outputs: four would lose too many digits.
     Five,
     /// Three taps, windows that move by two: cells of even number meet two of the taps, those of odd number one, so that
@@ -44,6 +46,7 @@ impl Filter {
     fn of(axis: &Axis) -> Option<Self> {
         match (axis.kernel, axis.stride) {
             (3, 1) => Some(Self::Three),
+            (4, 1) => Some(Self::Four),
             (5, 1) => Some(Self::Five),
             (3, 2) => Some(Self::Halving),
             _ => None,
@@ -53,6 +56,7 @@ impl Filter {
     const fn taps(self) -> usize {
         match self {
             Self::Three | Self::Halving | Self::Doubling => 3,
+            Self::Four => 4,
             Self::Five => 5,
         }
     }
@@ -84,6 +88,7 @@ pub(crate) struct Tile {
 impl Tile {
     pub(super) const F2: Self = Self::plane(Scheme::F2, Filter::Three);
     pub(super) const F4: Self = Self::plane(Scheme::F4, Filter::Three);
+    pub(super) const F4_FOUR: Self = Self::plane(Scheme::F4, Filter::Four);
     pub(super) const F2_FIVE: Self = Self::plane(Scheme::F2, Filter::Five);
     pub(super) const F2_HALVING: Self = Self::plane(Scheme::F2, Filter::Halving);
     pub(super) const F4_HALVING: Self = Self::plane(Scheme::F4, Filter::Halving);
@@ -93,7 +98,7 @@ impl Tile {
     pub(super) const F4_WIDTH: Self = Self { axes: Axes::Width, ..Self::F4 };
 
     /// All that there are.
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::F2,
         Self::F4,
         Self::F2_FIVE,
@@ -106,6 +111,7 @@ impl Tile {
         Self::F4.with_short([false, true]),
         Self::F4.with_short([true, false]),
         Self::F4.with_short([true, true]),
+        Self::F4_FOUR,
     ];
 
     const fn plane(scheme: Scheme, filter: Filter) -> Self {
@@ -117,7 +123,7 @@ impl Tile {
         Self { short, ..self }
     }
 
-    /// `None` if the scheme does not compute the geometry: 3×3 kernels of stride 1 or 2 and 5×5 kernels of stride 1, without
+    /// `None` if the scheme does not compute the geometry: 3×3 kernels of stride 1 or 2, and 4×4 and 5×5 kernels of stride 1, without
     /// dilation; and kernels of one row of 3, of which a row has as many outputs as there are cells from one tap to
     /// the next. There must be no taps along the depth.
     pub fn of(geometry: &ConvGeometry, scheme: Scheme) -> Option<Self> {
@@ -133,9 +139,9 @@ impl Tile {
         (is_possible && Self::ALL.contains(&tile)).then_some(tile)
     }
 
-    /// The same for the weight gradient, which five taps would lose too many digits of.
+    /// The same for the weight gradient, which four or five taps would lose too many digits of.
     pub fn of_grad(geometry: &ConvGeometry, scheme: Scheme) -> Option<Self> {
-        Self::of(geometry, scheme).filter(|tile| tile.filter != Filter::Five)
+        Self::of(geometry, scheme).filter(|tile| !matches!(tile.filter, Filter::Four | Filter::Five))
     }
 
     /// The tile of an input gradient that reads and writes what [`ConvGeometry::doubled`] has.
@@ -145,9 +151,10 @@ impl Tile {
 
     /// What the scheme is named after: outputs of two or more taps along an axis.
     const fn length(self) -> usize {
-        match self.scheme {
-            Scheme::F2 => 2,
-            Scheme::F4 => 4,
+        match (self.scheme, self.filter) {
+            (Scheme::F2, _) => 2,
+            (Scheme::F4, Filter::Four) => 3,
+            (Scheme::F4, _) => 4,
         }
     }
 
@@ -155,6 +162,7 @@ impl Tile {
     pub(super) const fn side(self) -> usize {
         match self.filter {
             Filter::Three => self.length() + 2,
+            Filter::Four => self.length() + 3,
             Filter::Five => self.length() + 4,
             Filter::Halving | Filter::Doubling => 2 * self.length() + 1,
         }
@@ -177,7 +185,7 @@ impl Tile {
     /// Rows and columns of its outputs.
     pub const fn outputs(self) -> [usize; 2] {
         match self.filter {
-            Filter::Three | Filter::Five | Filter::Halving => self.less(self.each(self.length())),
+            Filter::Three | Filter::Four | Filter::Five | Filter::Halving => self.less(self.each(self.length())),
             Filter::Doubling => self.each(2 * self.length()),
         }
     }
@@ -185,7 +193,7 @@ impl Tile {
     /// Rows and columns of its inputs.
     pub const fn inputs(self) -> [usize; 2] {
         match self.filter {
-            Filter::Three | Filter::Five | Filter::Halving => self.less(self.sides()),
+            Filter::Three | Filter::Four | Filter::Five | Filter::Halving => self.less(self.sides()),
             Filter::Doubling => self.each(self.length() + 1),
         }
     }
@@ -203,7 +211,7 @@ impl Tile {
     /// Rows and columns of inputs from one tile to the next.
     pub const fn steps(self) -> [usize; 2] {
         match self.filter {
-            Filter::Three | Filter::Five | Filter::Doubling => self.each(self.length()),
+            Filter::Three | Filter::Four | Filter::Five | Filter::Doubling => self.each(self.length()),
             Filter::Halving => self.each(2 * self.length()),
         }
     }
@@ -280,13 +288,13 @@ impl Tile {
         let at = |x: f64| (0..self.filter.taps()).rev().fold(0.0, |sum, tap| sum * x + g(tap));
         match (self.filter, self.scheme, i) {
             (Filter::Three, Scheme::F2, _) => [g(0), at(1.0) / 2.0, at(-1.0) / 2.0, g(2)][i],
-            // The kernel as a polynomial at each of the points, which are those of F(4, 3) for F(2, 5), too.
-            (Filter::Three | Filter::Five, _, 0) => g(0),
-            (Filter::Three | Filter::Five, _, 1) => at(FRAC_1_SQRT_2) / -1.5,
-            (Filter::Three | Filter::Five, _, 2) => at(-FRAC_1_SQRT_2) / -1.5,
-            (Filter::Three | Filter::Five, _, 3) => at(SQRT_2) / 6.0,
-            (Filter::Three | Filter::Five, _, 4) => at(-SQRT_2) / 6.0,
-            (Filter::Three | Filter::Five, ..) => g(self.filter.taps() - 1),
+            // The kernel as a polynomial at each of the points, which are those of F(4, 3) for F(3, 4) and F(2, 5), too.
+            (Filter::Three | Filter::Four | Filter::Five, _, 0) => g(0),
+            (Filter::Three | Filter::Four | Filter::Five, _, 1) => at(FRAC_1_SQRT_2) / -1.5,
+            (Filter::Three | Filter::Four | Filter::Five, _, 2) => at(-FRAC_1_SQRT_2) / -1.5,
+            (Filter::Three | Filter::Four | Filter::Five, _, 3) => at(SQRT_2) / 6.0,
+            (Filter::Three | Filter::Four | Filter::Five, _, 4) => at(-SQRT_2) / 6.0,
+            (Filter::Three | Filter::Four | Filter::Five, ..) => g(self.filter.taps() - 1),
             (Filter::Halving | Filter::Doubling, Scheme::F2, _) => [g(0), g(0) + g(2), g(2), g(1), g(1)][i],
             (Filter::Halving | Filter::Doubling, Scheme::F4, 0) => (g(0) + NEAR * g(2)) / NEAR_SCALE,
             (Filter::Halving | Filter::Doubling, Scheme::F4, 1) => (g(0) - NEAR * g(2)) / -NEAR_SCALE,

@@ -84,6 +84,7 @@ impl<T: Element> Transform<'_, T> {
             Some(9) => self.of_tile::<9>(),
             Some(10) => self.of_tile::<10>(),
             Some(11) => self.of_tile::<11>(),
+            Some(12) => self.of_tile::<12>(),
             _ => unreachable!("Tile::of makes no others"),
         }
     }
@@ -216,7 +217,7 @@ mod tests {
     fn for_each_product(tile: Tile, mut add: impl FnMut(usize, usize, usize)) {
         let ([_, width], [high, wide], [rows, columns]) = (tile.inputs(), tile.outputs(), tile.kernel());
         let cell = |output: usize, tap: usize| match tile.filter {
-            Filter::Three | Filter::Five => Some(output + tap),
+            Filter::Three | Filter::Four | Filter::Five => Some(output + tap),
             Filter::Halving => Some(2 * output + tap),
             Filter::Doubling => (output + tap).checked_sub(1).filter(|twice| twice % 2 == 0).map(|twice| twice / 2),
         };
@@ -255,8 +256,9 @@ mod tests {
 
     #[test]
     fn a_transformed_gradient_gives_that_of_the_kernel() {
-        let has_gradient =
-            |tile: &Tile| !matches!(tile.filter, Filter::Five | Filter::Doubling) && tile.short == [false; 2];
+        let has_gradient = |tile: &Tile| {
+            !matches!(tile.filter, Filter::Four | Filter::Five | Filter::Doubling) && tile.short == [false; 2]
+        };
         for tile in Tile::ALL.into_iter().filter(has_gradient) {
             let d = values(tile.products(), |channel, cell| channel * 13 + cell * 7);
             let e = values(tile.cells(), |channel, cell| channel * 5 + cell * cell * 3);
