@@ -236,8 +236,10 @@ pub(super) fn fill_slab<T: Element>(
     }
 }
 
-/// Rows after which one is read that is asked for now, where some are left out: the processor does not foresee it.
+/// Rows of the slab after which one is read that is asked for now, where some are left out: the processor does not foresee it. At
+/// least so many, and as many as there are in so many bytes.
 const ROWS_AHEAD: usize = 4;
+const BYTES_AHEAD: usize = 2 << 10;
 
 /// The same for a contiguous image with zeros around it and one or two phases: the usual case, without a decision for
 /// each row and phase.
@@ -260,6 +262,8 @@ impl<T: Element> WithSimd for FromSlice<'_, T> {
         let place_of_row = Place::of(slab, w);
         let step = line_step(h);
         let gap = h.stride - step;
+        let next_row = h.stride * w.input;
+        let rows_ahead = (BYTES_AHEAD / size_of::<T>()).div_ceil(next_row.max(1)).max(ROWS_AHEAD);
         let row_len = slab.phases * slab.columns;
         for (channel, out) in channels.zip(out.chunks_exact_mut(slab.channel_len)) {
             for (depth, out) in out.chunks_exact_mut(slab.plane_len).enumerate() {
@@ -272,7 +276,7 @@ impl<T: Element> WithSimd for FromSlice<'_, T> {
                         Some(depth) if height < h.input => {
                             let start = channel * image.channel_len + depth * image.plane_len + height * w.input;
                             if gap > 0 {
-                                let next = image.cells.as_ptr().wrapping_add(start + ROWS_AHEAD * h.stride * w.input);
+                                let next = image.cells.as_ptr().wrapping_add(start + rows_ahead * next_row);
                                 let lines = (0..w.input).step_by(LINE_BYTES / size_of::<T>());
                                 lines.for_each(|cell| ask_for_line::<T, false>(next.wrapping_add(cell)));
                             }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use ndarray::{ArrayViewMut2, Axis};
+use ndarray::Axis;
 
 use super::Task;
 use super::weights::Tiles;
@@ -10,14 +10,11 @@ use crate::element::Element;
 use crate::gemm::{CHAIN, Kernel, Store, Sums, Windows};
 use crate::lowering::lanes::Lanes;
 use crate::lowering::pieces::{blocks, entries};
-use crate::lowering::turned::Side;
+use crate::lowering::turned::turn_back;
 use crate::simd::{Output, SIDE};
 
 /// Windows whose sums stay in the L1 from the last product until they are turned, at the most, about.
 pub(super) const PART_WINDOWS: usize = 128;
-
-/// Sides of the widest tile of channels.
-const SIDES: usize = 2;
 
 impl<T: Element> Task<'_, '_, '_, T> {
     /// Adds the products of one block of rows for all windows. Until all blocks are added sums are kept as `[tile of
@@ -47,7 +44,6 @@ impl<T: Element> Task<'_, '_, '_, T> {
             for (image, mut lines) in entries(tile.permuted_axes([1, 0, 2])) {
                 let windows = if images == 1 { windows } else { windows.plane(image) };
                 let output = if is_last { Output::of(lines.view()) } else { Output::none() };
-                let mut sides = sides(lines.view_mut());
                 for (start, part) in windows.parts(PART_WINDOWS) {
                     let range = start..start + part.count();
                     let place = image * image_windows + start;
@@ -56,8 +52,8 @@ impl<T: Element> Task<'_, '_, '_, T> {
                     let sums = &mut sums[place..place + range.len() * lanes];
                     let tile = Sums { sums: &mut *sums, step: lanes, chain: CHAIN };
                     kernel.multiply_windows(part, (these, next), (store, tile), output.from(start));
-                    for (number, side) in sides.iter_mut().flatten().enumerate().filter(|_| is_last) {
-                        side.store((&sums[number * SIDE..], lanes), range.clone(), Store::Overwrite);
+                    for (first, lines) in blocks(lines.view_mut(), Axis(0), SIDE).filter(|_| is_last) {
+                        turn_back((&sums[first..], lanes), lines, range.clone());
                     }
                 }
                 if is_last {
@@ -66,10 +62,4 @@ impl<T: Element> Task<'_, '_, '_, T> {
             }
         }
     }
-}
-
-/// The lines of a tile's channels.
-fn sides<T: Element>(lines: ArrayViewMut2<'_, T>) -> [Option<Side<'_, T>>; SIDES] {
-    let mut sides = blocks(lines, Axis(0), SIDE).map(|(_, lines)| Side::of(lines));
-    std::array::from_fn(|_| sides.next())
 }
