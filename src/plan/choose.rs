@@ -261,6 +261,12 @@ mod tests {
         assert_eq!(layer(128, 56, same.stride([2, 2])), Algorithm::WinogradF4);
         assert_eq!(layer(256, 28, same.stride([2, 2])), Algorithm::WinogradF2);
         assert_eq!(layer(512, 14, same.stride([2, 2])), Algorithm::Fused);
+        // Eight images share what is read of the weights.
+        assert_eq!(chosen([8, 512, 14, 14], [512, 512, 3, 3], same.stride([2, 2])), Algorithm::WinogradF4);
+        let first = |side: usize, options: ConvOptions<2>| chosen([1, 3, 224, 224], [64, 3, side, side], options);
+        assert_eq!(first(7, same.stride([2, 2])), Algorithm::WinogradF4);
+        assert_eq!(first(11, same.stride([4, 4])), Algorithm::WinogradF4);
+        assert_eq!(first(16, same.stride([16, 16])), Algorithm::Fused);
         assert_eq!(chosen([1, 64, 27, 27], [192, 64, 5, 5], same), Algorithm::WinogradF2);
         assert_eq!(chosen([1, 64, 27, 27], [192, 64, 5, 5], same.numerics(Numerics::Strict)), Algorithm::Fused);
         assert_eq!(layer(64, 56, same.numerics(Numerics::Strict)), Algorithm::Fused);

@@ -22,7 +22,7 @@ fn the_first_layer_of_a_resnet_is_explained() {
         "GEMM          [64 × 147] · [147 × 12544]   kernel rows · patch matrix",
         "work          236 MFLOP",
         "patch matrix  7.03 MiB an image",
-        "algorithm     fused: ",
+        "algorithm     winograd-f4: ",
         "time          about ",
     ] {
         assert!(text.contains(line), "'{line}' is not in:\n{text}");
