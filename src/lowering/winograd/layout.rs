@@ -152,7 +152,8 @@ fn pass_length(geometry: &ConvGeometry, grid: &Grid, vector: Vector, workspace_b
     let channel_bytes = grid.tile.products() * tiles.min(MAX_TILES) * vector.size;
     let longest = workspace_bytes / 10 * 7 / channel_bytes.max(1);
     let most_passes = (ins / MIN_PASS).max(1);
-    ins.div_ceil(ins.div_ceil(longest.max(1)).min(most_passes))
+    // In whole sides, which begin with the first phase of a channel, too.
+    ins.div_ceil(ins.div_ceil(longest.max(1)).min(most_passes)).next_multiple_of(SIDE)
 }
 
 #[cfg(test)]
@@ -186,6 +187,13 @@ mod tests {
             let layout = pool.install(|| Layout::new(&geometry, Tile::F4, VECTOR, 2 << 20));
             assert_eq!((layout.task, layout.shares.whole, layout.shares.channels), expected, "{channels} at {size}");
         }
+    }
+
+    #[test]
+    fn passes_begin_with_whole_sides() {
+        let geometry = ConvOptions::<2>::new().geometry(&[1, 400, 97, 97], &[512, 400, 3, 3]).unwrap();
+        let pass = Layout::new(&geometry, Tile::F4, VECTOR, 2 << 20).pass;
+        assert!(pass < 400 / 2 && pass.is_multiple_of(SIDE), "{pass}");
     }
 
     #[test]
