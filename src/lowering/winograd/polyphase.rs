@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use ndarray::{Array2, ArrayView2, s};
+use ndarray::{Array2, ArrayView2, indices, s};
 
 use super::cells::inside;
 use super::part::Area;
@@ -55,7 +55,8 @@ impl Polyphase {
         let inputs = self.read.group_in_channels();
         let mut phased = Array2::zeros((kernels.nrows(), inputs * stride * stride * rows * columns));
         for (kernel, mut phased) in kernels.rows().into_iter().zip(phased.rows_mut()) {
-            for (number, [input, row, column]) in cells([inputs, height.kernel, width.kernel]).enumerate() {
+            for (number, (input, row, column)) in indices((inputs, height.kernel, width.kernel)).into_iter().enumerate()
+            {
                 let channel = (input * stride + row % stride) * stride + column % stride;
                 phased[(channel * rows + row / stride) * columns + column / stride] = kernel[number];
             }
@@ -115,11 +116,6 @@ impl Polyphase {
     }
 }
 
-/// All places of an array of these lengths, in order.
-fn cells([n, rows, columns]: [usize; 3]) -> impl Iterator<Item = [usize; 3]> {
-    (0..n).flat_map(move |i| (0..rows).flat_map(move |row| (0..columns).map(move |column| [i, row, column])))
-}
-
 /// Puts neighbouring cells, of which the first is number `start`, so many to each sixteen places.
 #[inline(always)]
 fn spread<T: Copy, const STRIDE: usize>(cells: &[T], start: usize, to: &mut [T]) {
@@ -175,17 +171,16 @@ mod tests {
         };
         let turned: Vec<_> = (0..phases.in_channels).step_by(SIDE).map(turn).collect();
         // The area begins with the second column.
-        for (out, y, x) in ndarray::indices([3, high.output, wide.output - 1]) {
-            let taps = ndarray::indices([2, kernel, kernel]).into_iter().filter_map(|(c, r, q)| {
+        for (out, y, x) in indices([3, high.output, wide.output - 1]) {
+            let taps = indices([2, kernel, kernel]).into_iter().filter_map(|(c, r, q)| {
                 let row = (y * stride + r).checked_sub(pads[0].0).filter(|&row| row < height)?;
                 let column = ((x + 1) * stride + q).checked_sub(pads[1].0).filter(|&column| column < width)?;
                 Some(image[[0, c, 0, row, column]] * kernels[[out, c, r, q]])
             });
-            let found =
-                ndarray::indices([phases.in_channels, high.kernel, wide.kernel]).into_iter().map(|(p, r, q)| {
-                    let cell = turned[p / SIDE][((y + r) * area.count[1] + x + q) * SIDE + p % SIDE];
-                    cell * phased[[out, (p * high.kernel + r) * wide.kernel + q]]
-                });
+            let found = indices([phases.in_channels, high.kernel, wide.kernel]).into_iter().map(|(p, r, q)| {
+                let cell = turned[p / SIDE][((y + r) * area.count[1] + x + q) * SIDE + p % SIDE];
+                cell * phased[[out, (p * high.kernel + r) * wide.kernel + q]]
+            });
             assert_eq!(found.sum::<f64>(), taps.sum::<f64>(), "{kernel} by {stride}, {pads:?} {size:?}: {out} {y} {x}");
         }
     }
