@@ -69,12 +69,11 @@ impl How {
     }
 
     /// What to judge a result by: where other sums are computed, whose terms are larger than the definition's,
-    /// 16 times the largest sum of absolute terms anywhere. (`accuracy` holds their error as a whole.)
+    /// 8 times the largest sum of absolute terms that there could be. (`accuracy` holds their error as a whole.)
     pub fn judged(self, expected: &Expected) -> Expected {
         let mut judged = expected.clone();
         if !self.algorithm.is_strict() {
-            let largest = expected.magnitude.iter().fold(0.0_f64, |largest, &magnitude| largest.max(magnitude));
-            judged.magnitude.fill(16.0 * largest);
+            judged.magnitude.fill(8.0 * expected.ceiling);
         }
         judged
     }

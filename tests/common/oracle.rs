@@ -47,11 +47,24 @@ pub struct Expected {
     pub value: ArrayD<f64>,
     /// The same sums over the absolute values of all terms.
     pub magnitude: ArrayD<f64>,
+    /// The largest that any of these sums could be, were the windows over no border: what an algorithm that computes other
+    /// sums is exact to, since the taps that only meet zeros have a part in its roundings, too.
+    pub ceiling: f64,
     /// The most terms that any one sum has.
     pub terms: usize,
 }
 
 impl Expected {
+    pub fn new(value: ArrayD<f64>, magnitude: ArrayD<f64>, terms: usize) -> Self {
+        let ceiling = largest(&magnitude);
+        Self { value, magnitude, ceiling, terms }
+    }
+
+    /// With a ceiling of at least `ceiling`.
+    fn under(self, ceiling: f64) -> Self {
+        Self { ceiling: self.ceiling.max(ceiling), ..self }
+    }
+
     /// For sums in which the same terms come again and again, if `repeats`: their roundings are alike, and add up
     /// instead of walking at random, so that only the proven bound holds.
     pub fn with_repeated_terms(mut self, repeats: bool) -> Self {
@@ -183,12 +196,13 @@ impl Definition {
         let (fx, fw) = (Flat::new(x), Flat::new(w));
         let mut sums = Sums::new(&self.output_shape());
         self.terms(|yi, wi, xi| sums.add(yi, fw.at(wi) * fx.at(xi)));
-        let mut expected = sums.done();
+        let mut expected = sums.done().under(largest(&self.sums_by_channel(w, !self.transposed)) * largest(x));
         if let Some(bias) = bias {
             for (channel, &b) in bias.iter().enumerate() {
                 expected.value.index_axis_mut(ndarray::Axis(1), channel).mapv_inplace(|y| y + b);
                 expected.magnitude.index_axis_mut(ndarray::Axis(1), channel).mapv_inplace(|y| y + b.abs());
             }
+            expected.ceiling += largest(&bias.clone().into_dyn());
             expected.terms += 1;
         }
         expected
@@ -198,14 +212,29 @@ impl Definition {
         let (fw, fy) = (Flat::new(w), Flat::new(dy));
         let mut sums = Sums::new(&self.input_shape());
         self.terms(|yi, wi, xi| sums.add(xi, fw.at(wi) * fy.at(yi)));
-        sums.done()
+        sums.done().under(largest(&self.sums_by_channel(w, self.transposed)) * largest(dy))
     }
 
     pub fn weight_grad(&self, x: &ArrayD<f64>, dy: &ArrayD<f64>) -> Expected {
         let (fx, fy) = (Flat::new(x), Flat::new(dy));
         let mut sums = Sums::new(&self.weight_shape());
         self.terms(|yi, wi, xi| sums.add(wi, fx.at(xi) * fy.at(yi)));
-        sums.done()
+        sums.done().under(largest(&bias_grad(dy).magnitude) * largest(x))
+    }
+
+    /// Sums of the absolute weights of each channel that `w`'s first axis counts, or, group by group, of each that its second
+    /// one does.
+    fn sums_by_channel(&self, w: &ArrayD<f64>, by_first: bool) -> ArrayD<f64> {
+        let (first, second) = (w.shape()[0], w.shape()[1]);
+        let channel = |[i, j, ..]: Index| if by_first { i } else { i * self.groups / first * second + j };
+        let channels = if by_first { first } else { self.groups * second };
+        let mut sums = ArrayD::zeros(vec![channels]);
+        let shape = IxDyn(&five(w.shape()));
+        let w = w.to_shape(shape).expect("axes of length one added");
+        for (index, weight) in w.indexed_iter() {
+            sums[channel([0, 1, 2, 3, 4].map(|axis| index[axis]))] += weight.abs();
+        }
+        sums
     }
 
     /// `[N, C·taps, windows]`, the rows in the order of the weight's inner axes.
@@ -248,7 +277,12 @@ pub fn bias_grad(dy: &ArrayD<f64>) -> Expected {
         let sums = (0..channels).map(|c| dy.index_axis(ndarray::Axis(1), c).iter().map(|&v| of(v)).sum());
         Array1::from_iter(sums).into_dyn()
     };
-    Expected { value: sum(|v| v), magnitude: sum(f64::abs), terms: dy.len() / channels.max(1) }
+    Expected::new(sum(|v| v), sum(f64::abs), dy.len() / channels.max(1))
+}
+
+/// The largest absolute value, zero of none.
+fn largest(values: &ArrayD<f64>) -> f64 {
+    values.iter().fold(0.0, |largest, value| largest.max(value.abs()))
 }
 
 /// Lengths of the five axes of an array of three to five, the missing ones after the channels.
@@ -308,6 +342,6 @@ impl Sums {
             ArrayD::from_shape_vec(IxDyn(&self.shape), values).expect("as many values as the shape has")
         };
         let terms = self.values.iter().map(|&(.., terms)| terms).max().unwrap_or(0);
-        Expected { value: array(|v| v.0), magnitude: array(|v| v.1), terms }
+        Expected::new(array(|v| v.0), array(|v| v.1), terms)
     }
 }

@@ -61,7 +61,7 @@ pub fn compare<T: Element>(found: ArrayViewD<'_, T>, expected: &Expected) -> Res
 #[test]
 fn the_comparison_fails_on_what_it_should() {
     let value = ArrayD::from_elem(vec![2, 3, 4], 1.0);
-    let expected = Expected { value: value.clone(), magnitude: value.clone(), terms: 9 };
+    let expected = Expected::new(value.clone(), value.clone(), 9);
     let verdict = |found: &ArrayD<f64>| compare(found.view(), &expected);
     assert_eq!(verdict(&value), Ok(()));
     let mut off = value.clone();
@@ -73,6 +73,6 @@ fn the_comparison_fails_on_what_it_should() {
     assert!(verdict(&value.mapv(|_| f64::INFINITY)).is_err());
     assert!(verdict(&ArrayD::from_elem(vec![2, 4, 3], 1.0)).is_err());
     assert!(verdict(&ArrayD::from_elem(vec![24], 1.0)).is_err());
-    let zero = Expected { value: &value * 0.0, magnitude: &value * 0.0, terms: 0 };
+    let zero = Expected::new(&value * 0.0, &value * 0.0, 0);
     assert!(compare(ArrayD::from_elem(vec![2, 3, 4], 1e-300).view(), &zero).is_err());
 }

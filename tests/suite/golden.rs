@@ -75,7 +75,8 @@ impl<T: Element + ReadableElement> Golden<T> {
 
 /// PyTorch's value with twice the bound of one computation, since it has roundings of its own.
 fn expected<T: Element>(value: &ArrayD<T>, exact: &Expected) -> Expected {
-    Expected { value: value.mapv(|v| v.to_f64()), magnitude: &exact.magnitude * 2.0, terms: exact.terms }
+    let (magnitude, ceiling) = (&exact.magnitude * 2.0, exact.ceiling * 2.0);
+    Expected { value: value.mapv(|v| v.to_f64()), magnitude, ceiling, terms: exact.terms }
 }
 
 fn check<T: Element + ReadableElement>(file: &str, least: usize) {
