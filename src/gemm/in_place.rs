@@ -14,7 +14,7 @@ use super::steps::has_many_registers;
 use super::windows::{Readers, Windows, Zeros};
 use super::{Kernel, Store};
 use crate::element::Element;
-use crate::simd::{Column, Output, arch, ask_for_line};
+use crate::simd::{Column, LINE_BYTES, Output, arch, ask_for_line};
 
 /// Registers of channels in a tile.
 pub(super) const MOST_VECTORS: usize = 2;
@@ -27,6 +27,12 @@ pub(super) const FEW: usize = 6;
 /// Products of a sum that are added up one to the next: longer sums are taken in parts of about so many, since each addition
 /// rounds what is there already.
 pub(crate) const CHAIN: usize = 288;
+
+/// Cells from the first of a step to one whose line is asked for, if cells lie in memory: two lines after those of its tile. The
+/// processor foresees the lines of a few rows, not those of all channels' rows at once.
+const fn cells_ahead<T>() -> usize {
+    MANY + 2 * LINE_BYTES / size_of::<T>()
+}
 
 /// Products of each of parts of at most so many, of about the same length.
 pub(super) fn chain_length(products: usize, most: usize) -> usize {
@@ -191,6 +197,7 @@ impl<T: Element, const VECTORS: usize, const STEP: usize> Tile<'_, T, VECTORS, S
         let mut store = self.store;
         let length = chain_length(offsets.len(), self.sums.chain);
         let mut readers = zeros.readers();
+        let ahead = if self.windows.are_far { cells_ahead::<T>() * STEP } else { 0 };
         for (weights, offsets) in self.weights.chunks(length * VECTORS * lanes).zip(offsets.chunks(length)) {
             let mut sums = [[[T::splat(simd, T::zero()); VECTORS]; COUNT]; ROWS];
             for (weights, &offset) in weights.chunks_exact(VECTORS * lanes).zip(offsets) {
@@ -203,6 +210,7 @@ impl<T: Element, const VECTORS: usize, const STEP: usize> Tile<'_, T, VECTORS, S
                     channels[vector] = T::load(simd, &weights[vector * lanes..]);
                 }
                 hints.give();
+                ask_for_line::<T, false>(cells.as_ptr().wrapping_add(places[0].wrapping_add(ahead)));
                 let (step, sums) = ((cells, places, channels), &mut sums);
                 match if IS_EDGE { readers.next() } else { None } {
                     None | Some(Readers::All) => add_step::<T, S, ROWS, COUNT, VECTORS, STEP, 0, 0>(simd, step, sums),
@@ -340,6 +348,7 @@ mod tests {
             steps,
             border: None,
             is_bare: false,
+            are_far: false,
         };
         let all = counts.iter().product::<usize>();
         let row = channels + 3;
@@ -387,6 +396,7 @@ mod tests {
             steps: [0, stride * width, stride],
             border: Some([axis(height), axis(width)]),
             is_bare: true,
+            are_far: true,
         };
         let mut sums = vec![f32::NAN; rows * columns * lanes];
         let to = Sums { sums: &mut sums, step: lanes, chain: CHAIN };
@@ -423,6 +433,7 @@ mod tests {
             steps: [1, 1, 1],
             border: None,
             is_bare: false,
+            are_far: false,
         };
         multiply(
             windows,

@@ -148,8 +148,16 @@ mod tests {
             for width in (lanes..=5 * lanes).step_by(2) {
                 let (counts, steps) = ([2, 3, width], [900, 170, 1]);
                 let start = 10_usize.wrapping_sub(97);
-                let windows =
-                    Windows { cells: &cells, offsets: &offsets, start, counts, steps, border: None, is_bare: false };
+                let windows = Windows {
+                    cells: &cells,
+                    offsets: &offsets,
+                    start,
+                    counts,
+                    steps,
+                    border: None,
+                    is_bare: false,
+                    are_far: false,
+                };
                 let mut sums = vec![f32::NAN; count * (6 * width + 3)];
                 let mut lines: Vec<&mut [f32]> = sums.chunks_exact_mut(6 * width + 3).collect();
                 let bias: Vec<f32> = (0..count).map(|channel| channel as f32 - 2.0).collect();

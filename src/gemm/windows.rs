@@ -21,6 +21,8 @@ pub(crate) struct Windows<'a, T> {
     pub border: Option<[Border; 2]>,
     /// Whether they must be, since there are no zeros around it. (See [`Border::is_at_ends`].)
     pub is_bare: bool,
+    /// Whether cells may not be in the L2 yet, and are asked for ahead.
+    pub are_far: bool,
 }
 
 impl<T> Windows<'_, T> {
@@ -193,7 +195,16 @@ mod tests {
         let border = Border { first: 0, taps: 3, stride: 1, dilation: 1, before: 1, cells: 7 };
         let found = |steps, border| {
             let counts = [2, 7, 7];
-            let windows = Windows { cells: &[0.0], offsets: &[0], start: 0, counts, steps, border, is_bare: false };
+            let windows = Windows {
+                cells: &[0.0],
+                offsets: &[0],
+                start: 0,
+                counts,
+                steps,
+                border,
+                is_bare: false,
+                are_far: false,
+            };
             windows.in_long_rows().counts
         };
         assert_eq!(found([100, 7, 1], None), [2, 1, 49]);
@@ -216,6 +227,7 @@ mod tests {
                 steps: [1000, 40, 1],
                 border: None,
                 is_bare: false,
+                are_far: false,
             };
             let mut found = vec![];
             for (first, part) in windows.parts(most) {

@@ -78,6 +78,7 @@ impl<'a, T: Element> Cells<'a, T> {
             cells: self.values,
             offsets: &self.slab.offsets[rows],
             is_bare: self.slab.is_bare,
+            are_far: !self.is_copy,
             start: self.slab.row_start(depth, height).wrapping_sub(self.slab.before + self.base),
             counts: [planes, lines, self.geometry.axes[2].output],
             steps: self.slab.window_steps(),

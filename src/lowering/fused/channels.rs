@@ -36,6 +36,8 @@ impl<T: Element> Task<'_, '_, '_, T> {
         let next_block = self.weights(&(next_start..depth.min(next_start + self.layout.block_rows)), tiles);
         let channels = self.piece.len_of(Axis(0));
         for (first, tile) in blocks(self.piece.view_mut(), Axis(0), tiles.most) {
+            // The first tile of channels brings them.
+            let windows = Windows { are_far: windows.are_far && first == 0, ..windows };
             let lanes = tile.len_of(Axis(0)).next_multiple_of(tiles.unit);
             let (these, others) = weights.split_at(rows.len() * lanes);
             let next = if first + tiles.most < channels { others } else { next_block };

@@ -215,6 +215,7 @@ impl Task<'_> {
                 steps: [0, 0, 1],
                 border: None,
                 is_bare: false,
+                are_far: false,
             };
             for (first, lanes) in self.tiles.all() {
                 let grads = &parts.grads[value * grads_step + first * layout.tiles..][..tiles * lanes];
