@@ -21,6 +21,7 @@ mod packed;
 mod panel;
 mod patches;
 mod pieces;
+mod place;
 mod pointwise;
 mod runs;
 mod scratch;

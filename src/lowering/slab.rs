@@ -6,7 +6,8 @@ use pulp::{Simd, WithSimd};
 
 use super::image::{Flat, Image};
 use super::patches::PatchSource;
-use super::runs::{TapRow, copy_row, zero_short};
+use super::place::Place;
+use super::runs::{TapRow, zero_short};
 use crate::element::Element;
 use crate::geometry::{Axis, ConvGeometry, PadMode};
 use crate::simd::{LINE_BYTES, arch, ask_for_line};
@@ -259,31 +260,35 @@ impl<T: Element> WithSimd for FromSlice<'_, T> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { geometry, slab, image, channels, region, out } = self;
         let [d, h, w] = geometry.axes;
-        let place_of_row = Place::of(slab, w);
+        let row_len = slab.phases * slab.columns;
+        let rows = channels.len() * slab.depth * slab.height;
+        let left = out.len().saturating_sub(rows * row_len);
+        let place_of_row = Place::of::<T, S>(w, [slab.phases, slab.columns, w.stride / slab.step], left);
         let step = line_step(h);
         let gap = h.stride - step;
         let next_row = h.stride * w.input;
         let rows_ahead = (BYTES_AHEAD / size_of::<T>()).div_ceil(next_row.max(1)).max(ROWS_AHEAD);
-        let row_len = slab.phases * slab.columns;
-        for (channel, out) in channels.zip(out.chunks_exact_mut(slab.channel_len)) {
-            for (depth, out) in out.chunks_exact_mut(slab.plane_len).enumerate() {
+        let mut at = 0;
+        let before = w.pad_before.min(out.len());
+        zero_short(&mut out[..before]);
+        for channel in channels {
+            for depth in 0..slab.depth {
                 let depth = cell_at(d, region.first[0], depth);
                 // The image's row that the next one of the slab holds, or, since rows before the first are taken
                 // as very large numbers, none.
                 let mut height = (region.first[1] * h.stride).wrapping_sub(h.pad_before);
-                for (place, out) in out.chunks_exact_mut(row_len).enumerate() {
-                    match depth {
-                        Some(depth) if height < h.input => {
-                            let start = channel * image.channel_len + depth * image.plane_len + height * w.input;
-                            if gap > 0 {
-                                let next = image.cells.as_ptr().wrapping_add(start + rows_ahead * next_row);
-                                let lines = (0..w.input).step_by(LINE_BYTES / size_of::<T>());
-                                lines.for_each(|cell| ask_for_line::<T, false>(next.wrapping_add(cell)));
-                            }
-                            place_of_row.fill(simd, &image.cells[start..start + w.input], out);
+                for place in 0..slab.height {
+                    let row = depth.filter(|_| height < h.input).map(|depth| {
+                        let start = channel * image.channel_len + depth * image.plane_len + height * w.input;
+                        if gap > 0 {
+                            let next = image.cells.as_ptr().wrapping_add(start + rows_ahead * next_row);
+                            let lines = (0..w.input).step_by(LINE_BYTES / size_of::<T>());
+                            lines.for_each(|cell| ask_for_line::<T, false>(next.wrapping_add(cell)));
                         }
-                        _ => out.fill(T::zero()),
-                    }
+                        &image.cells[start..]
+                    });
+                    place_of_row.fill(simd, row, w.input, &mut out[at..], row_len);
+                    at += row_len;
                     let is_last = gap > 0 && (place + 1).is_multiple_of(step);
                     height = height.wrapping_add(if is_last { 1 + gap } else { 1 });
                 }
@@ -295,66 +300,6 @@ impl<T: Element> WithSimd for FromSlice<'_, T> {
 /// The cell of an axis at a place of the slab that begins with window `first`, if it is not in the border.
 fn cell_at(axis: Axis, first: usize, place: usize) -> Option<usize> {
     (first * axis.stride + offset(axis, place)).checked_sub(axis.pad_before).filter(|&cell| cell < axis.input)
-}
-
-/// How a row of an image becomes a row of a slab.
-#[derive(Clone, Copy)]
-enum Place {
-    Whole {
-        before: usize,
-    },
-    /// One phase of two, without a border before it.
-    Half,
-    /// Both phases. Cells of even number are in the phase of their place in the padded row.
-    Halves {
-        columns: usize,
-        is_swapped: bool,
-        before: [usize; 2],
-    },
-}
-
-impl Place {
-    fn of(slab: &Slab, width: Axis) -> Self {
-        let before = width.pad_before;
-        match (slab.phases, width.stride / slab.step) {
-            (1, 1) => Self::Whole { before },
-            (1, _) => Self::Half,
-            _ => Self::Halves {
-                columns: slab.columns,
-                is_swapped: !before.is_multiple_of(2),
-                before: [before / 2, before.div_ceil(2)],
-            },
-        }
-    }
-
-    #[inline(always)]
-    fn fill<T: Element, S: Simd>(self, simd: S, row: &[T], out: &mut [T]) {
-        match self {
-            Self::Whole { before } => {
-                place_row(out, before, row.len(), |inside| copy_row(inside, &row[..inside.len()]));
-            }
-            Self::Half => place_row(out, 0, row.len().div_ceil(2), |inside| T::halve(simd, row, inside)),
-            Self::Halves { columns, is_swapped, before } => {
-                let (even, odd) = out.split_at_mut(columns);
-                let (even, odd) = if is_swapped { (odd, even) } else { (even, odd) };
-                place_row(even, before[0], row.len().div_ceil(2), |inside| T::halve(simd, row, inside));
-                place_row(odd, before[1], row.len() / 2, |inside| T::halve(simd, &row[1..], inside));
-            }
-        }
-    }
-}
-
-/// Lets `fill` write the `count` cells after the first `before`, as far as the row has them, and zeros the others.
-#[inline(always)]
-fn place_row<T: Element>(row: &mut [T], before: usize, count: usize, fill: impl FnOnce(&mut [T])) {
-    let before = before.min(row.len());
-    let (left, rest) = row.split_at_mut(before);
-    let (inside, right) = rest.split_at_mut(count.min(rest.len()));
-    zero_short(left);
-    if !inside.is_empty() {
-        fill(inside);
-    }
-    zero_short(right);
 }
 
 /// Planes or rows of a slab from one window to the next: what lies between windows is left out.

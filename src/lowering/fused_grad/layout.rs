@@ -130,7 +130,7 @@ impl Cut {
         self.windows * self.images + 64 / vector.size
     }
 
-    /// Elements of the sums, the turned gradient, the slab and the packed rows.
+    /// Elements of the sums, the turned gradient, the slab, whose last row may run over, too, and the packed rows.
     fn lens(&self, geometry: &ConvGeometry, vector: Vector) -> [usize; 4] {
         let outs = self.outs.next_multiple_of(vector.len);
         let slab =
@@ -138,7 +138,7 @@ impl Cut {
         [
             self.ins.saturating_mul(geometry.taps()).saturating_mul(outs),
             (self.images * self.windows).saturating_mul(outs),
-            slab.saturating_mul(self.images),
+            slab.saturating_mul(self.images).saturating_add(64 / vector.size),
             PACKED_TILES * vector.columns * self.packed_step(vector),
         ]
     }

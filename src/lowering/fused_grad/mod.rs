@@ -141,7 +141,8 @@ impl<'a, T: Element> Task<'a, T> {
         }
         let slab = &layout.slab;
         let step = self.channels.len() * slab.channel_len;
-        for (image, out) in images.zip(self.slab.chunks_exact_mut(step)) {
+        for (place, image) in images.enumerate() {
+            let out = &mut self.slab[place * step..];
             fill_slab(g, slab, Image::of(g, input, image, group), (self.channels.clone(), region), out);
         }
         Source { slab, cells: None, step, origin: [0, 0] }
