@@ -19,6 +19,10 @@ use crate::simd::{Column, LINE_BYTES, Output, arch, ask_for_line};
 /// Registers of channels in a tile.
 pub(super) const MOST_VECTORS: usize = 2;
 
+/// More in one of rows of at most half as many windows: a step has as many products for its checks and hints then as it has room
+/// for. (By twos, rows would share a step's weights, too, but not which of its products are with zeros.)
+pub(crate) const SHORT_ROW_VECTORS: usize = 3;
+
 /// Windows of a tile, or channels where windows lie on the lanes. Their sums, the weights and a cell fill 31 of 32
 /// registers, or 15 of 16.
 pub(super) const MANY: usize = 14;
@@ -75,7 +79,7 @@ pub(crate) struct Sums<'a, T> {
 pub(super) type Multiply<T> = fn(Windows<'_, T>, (&[T], &[T]), (Store, Sums<'_, T>), Output<T>);
 
 impl<T: Element> Kernel<T> {
-    /// Multiplies windows by the weights `[kernel cell][channel]` of one or two registers of channels. The weights that are
+    /// Multiplies windows by the weights `[kernel cell][channel]` of one to three registers of channels. The weights that are
     /// read after these are asked for meanwhile, and the lines of the output that these windows' sums will go to.
     ///
     /// # Panics
@@ -97,35 +101,32 @@ pub(super) fn multiply<T: Element>(
     (store, sums): (Store, Sums<'_, T>),
     output: Output<T>,
 ) {
-    let is_narrow = weights.len() == windows.offsets.len() * channel_lanes::<T>()[0];
-    match (is_narrow, windows.steps[2]) {
-        (false, 1) => arch().dispatch(Tile::<T, 2, 1> { windows, weights, next, store, sums, output }),
-        (false, 2) => arch().dispatch(Tile::<T, 2, 2> { windows, weights, next, store, sums, output }),
-        (false, 4) => arch().dispatch(Tile::<T, 2, 4> { windows, weights, next, store, sums, output }),
-        (true, 1) => arch().dispatch(Tile::<T, 1, 1> { windows, weights, next, store, sums, output }),
-        (true, 2) => arch().dispatch(Tile::<T, 1, 2> { windows, weights, next, store, sums, output }),
-        (true, 4) => arch().dispatch(Tile::<T, 1, 4> { windows, weights, next, store, sums, output }),
+    let vectors = weights.len() / (windows.offsets.len() * channel_lanes::<T>()[0]).max(1);
+    match (vectors, windows.steps[2]) {
+        (1, 1) => arch().dispatch(Tile::<T, 1, 1> { windows, weights, next, store, sums, output }),
+        (1, 2) => arch().dispatch(Tile::<T, 1, 2> { windows, weights, next, store, sums, output }),
+        (1, 4) => arch().dispatch(Tile::<T, 1, 4> { windows, weights, next, store, sums, output }),
+        (3, 1) => arch().dispatch(Tile::<T, 3, 1> { windows, weights, next, store, sums, output }),
+        (3, 2) => arch().dispatch(Tile::<T, 3, 2> { windows, weights, next, store, sums, output }),
+        (3, 4) => arch().dispatch(Tile::<T, 3, 4> { windows, weights, next, store, sums, output }),
+        (_, 1) => arch().dispatch(Tile::<T, 2, 1> { windows, weights, next, store, sums, output }),
+        (_, 2) => arch().dispatch(Tile::<T, 2, 2> { windows, weights, next, store, sums, output }),
+        (_, 4) => arch().dispatch(Tile::<T, 2, 4> { windows, weights, next, store, sums, output }),
         (_, step) => unreachable!("windows {step} cells apart"),
     }
 }
 
-/// Calls [`Tile::add`] for so many rows with the number of windows of each as a constant: one of the first numbers, or, where
-/// there are many registers, of all of them.
-macro_rules! add_rows {
-    ($rows:literal, [$($few:literal)*], [$($many:literal)*], $tile:ident, $simd:ident, $count:expr, $place:expr, ($zeros:expr, $hints:expr)) => {{
-        let has_many = has_many_registers::<T, S>();
+/// Calls [`Tile::add`] with the number of windows as a constant: one of those that there may be.
+macro_rules! add_row {
+    ($([$may_be:expr; $($number:literal)*])*, $tile:ident, $simd:ident, $count:expr, $place:expr, ($zeros:expr, $hints:expr)) => {
         match ($count, &$zeros) {
-            $(
-                ($few, None) => $tile.add::<S, $rows, $few, false>($simd, $place, (&Zeros::NONE, $hints)),
-                ($few, Some(zeros)) => $tile.add::<S, $rows, $few, true>($simd, $place, (zeros, $hints)),
-            )*
-            $(
-                ($many, None) if has_many => $tile.add::<S, $rows, $many, false>($simd, $place, (&Zeros::NONE, $hints)),
-                ($many, Some(zeros)) if has_many => $tile.add::<S, $rows, $many, true>($simd, $place, (zeros, $hints)),
-            )*
+            $($(
+                ($number, None) if $may_be => $tile.add::<S, $number, false>($simd, $place, (&Zeros::NONE, $hints)),
+                ($number, Some(zeros)) if $may_be => $tile.add::<S, $number, true>($simd, $place, (zeros, $hints)),
+            )*)*
             (count, _) => unreachable!("{count} windows of a tile's row"),
         }
-    }};
+    };
 }
 
 struct Tile<'a, T, const VECTORS: usize, const STEP: usize> {
@@ -144,52 +145,44 @@ impl<T: Element, const VECTORS: usize, const STEP: usize> WithSimd for Tile<'_, 
     fn with_simd<S: Simd>(mut self, simd: S) {
         let Windows { offsets, counts: [planes, rows, width], border, is_bare, .. } = self.windows;
         assert_eq!(self.weights.len(), offsets.len() * VECTORS * T::lanes::<S>(), "weights of a tile");
-        let has_many = has_many_registers::<T, S>();
+        let (has_many, are_long) = (has_many_registers::<T, S>(), VECTORS <= MOST_VECTORS);
         let most = if has_many { MANY } else { FEW };
+        let most = if are_long { most } else { most / 2 };
         let (lines, pieces) = (planes * rows, width.div_ceil(most));
-        // Short rows are taken by two: a step has as many products for its weights then as in a long one.
-        let together = if 2 * width <= most && !is_bare { 2 } else { 1 };
-        let tiles = (lines.div_ceil(together) * pieces).max(1);
+        let tiles = (lines * pieces).max(1);
         let share = self.next.len().div_ceil(tiles);
         // What is near already, if nothing is to be asked for.
         let mut next = if self.next.is_empty() { self.weights.as_ptr() } else { self.next.as_ptr() };
         let mut window = 0;
-        for row in (0..lines).step_by(together) {
+        for row in 0..lines {
             let mut column = 0;
             for piece in 0..pieces {
                 let count = (width + piece) / pieces;
-                let start = |row: usize| self.windows.row_start(row).wrapping_add(column * STEP);
-                let all = if together == 2 && row + 1 < lines { 2 * count } else { count };
+                let start = self.windows.row_start(row).wrapping_add(column * STEP);
                 let step = share.div_ceil(offsets.len().max(1));
-                let hints = Hints { next, step, output: self.output.column(window + all - 1, self.weights.as_ptr()) };
+                let hints = Hints { next, step, output: self.output.column(window + count - 1, self.weights.as_ptr()) };
                 next = next.wrapping_add(share);
-                let columns = column..column + count;
-                if all > count {
-                    let zeros =
-                        border.and_then(|border| Zeros::of_pair(border, [row, row + 1].map(|row| row % rows), columns));
-                    let place = ([start(row), start(row + 1)], window);
-                    add_rows!(2, [1 2 3], [4 5 6 7], self, simd, count, place, (zeros, hints));
-                } else {
-                    // What is left of short rows has too few products a step to decide for each.
-                    let long = border.filter(|_| is_bare || 2 * count > most);
-                    let zeros = long.and_then(|border| Zeros::of(border, row % rows, columns));
-                    let place = ([start(row)], window);
-                    add_rows!(1, [1 2 3 4 5 6], [7 8 9 10 11 12 13 14], self, simd, count, place, (zeros, hints));
-                }
+                // What is left of short rows has too few products a step to decide for each.
+                let known = border.filter(|_| is_bare || 2 * count > most);
+                let zeros = known.and_then(|border| Zeros::of(border, row % rows, column..column + count));
+                add_row!(
+                    [true; 1 2 3] [has_many || are_long; 4 5 6] [has_many; 7] [has_many && are_long; 8 9 10 11 12 13 14],
+                    self, simd, count, (start, window), (zeros, hints)
+                );
                 column += count;
-                window += all;
+                window += count;
             }
         }
     }
 }
 
 impl<T: Element, const VECTORS: usize, const STEP: usize> Tile<'_, T, VECTORS, STEP> {
-    /// The sums of so many neighbouring windows from each of the `starts` on.
+    /// The sums of so many neighbouring windows from `start` on.
     #[inline(always)]
-    fn add<S: Simd, const ROWS: usize, const COUNT: usize, const IS_EDGE: bool>(
+    fn add<S: Simd, const COUNT: usize, const IS_EDGE: bool>(
         &mut self,
         simd: S,
-        (starts, window): ([usize; ROWS], usize),
+        (start, window): (usize, usize),
         (zeros, mut hints): (&Zeros, Hints<T>),
     ) {
         let (cells, offsets, lanes) = (self.windows.cells, self.windows.offsets, T::lanes::<S>());
@@ -199,56 +192,39 @@ impl<T: Element, const VECTORS: usize, const STEP: usize> Tile<'_, T, VECTORS, S
         let mut readers = zeros.readers();
         let ahead = if self.windows.are_far { cells_ahead::<T>() * STEP } else { 0 };
         for (weights, offsets) in self.weights.chunks(length * VECTORS * lanes).zip(offsets.chunks(length)) {
-            let mut sums = [[[T::splat(simd, T::zero()); VECTORS]; COUNT]; ROWS];
+            let mut sums = [[T::splat(simd, T::zero()); VECTORS]; COUNT];
             for (weights, &offset) in weights.chunks_exact(VECTORS * lanes).zip(offsets) {
-                let mut places = [0; ROWS];
-                for row in 0..ROWS {
-                    places[row] = offset.wrapping_add(starts[row]);
-                }
+                let place = offset.wrapping_add(start);
                 let mut channels = [T::splat(simd, T::zero()); VECTORS];
                 for vector in 0..VECTORS {
                     channels[vector] = T::load(simd, &weights[vector * lanes..]);
                 }
                 hints.give();
-                ask_for_line::<T, false>(cells.as_ptr().wrapping_add(places[0].wrapping_add(ahead)));
-                let (step, sums) = ((cells, places, channels), &mut sums);
+                ask_for_line::<T, false>(cells.as_ptr().wrapping_add(place.wrapping_add(ahead)));
+                let (step, sums) = ((cells, place, channels), &mut sums);
                 match if IS_EDGE { readers.next() } else { None } {
-                    None | Some(Readers::All) => add_step::<T, S, ROWS, COUNT, VECTORS, STEP, 0, 0>(simd, step, sums),
-                    Some(Readers::AllButFirst) => add_step::<T, S, ROWS, COUNT, VECTORS, STEP, 1, 0>(simd, step, sums),
-                    Some(Readers::AllButLast) => add_step::<T, S, ROWS, COUNT, VECTORS, STEP, 0, 1>(simd, step, sums),
-                    Some(Readers::FirstRow) => {
-                        add_line::<T, S, COUNT, VECTORS, STEP, 0, 0>(simd, (cells, places[0], channels), &mut sums[0]);
-                    }
-                    Some(Readers::SecondRow) => {
-                        add_line::<T, S, COUNT, VECTORS, STEP, 0, 0>(
-                            simd,
-                            (cells, places[ROWS - 1], channels),
-                            &mut sums[ROWS - 1],
-                        );
-                    }
+                    None | Some(Readers::All) => add_step::<T, S, COUNT, VECTORS, STEP, 0, 0>(simd, step, sums),
+                    Some(Readers::AllButFirst) => add_step::<T, S, COUNT, VECTORS, STEP, 1, 0>(simd, step, sums),
+                    Some(Readers::AllButLast) => add_step::<T, S, COUNT, VECTORS, STEP, 0, 1>(simd, step, sums),
                     Some(Readers::None) => {}
                 }
             }
             // A loop for each, since only short ones are unrolled, and arrays that others read are kept in memory.
             match store {
                 Store::Overwrite => {
-                    for row in 0..ROWS {
-                        for i in 0..COUNT {
-                            let to = &mut to[(row * COUNT + i) * to_step..][..VECTORS * lanes];
-                            for vector in 0..VECTORS {
-                                T::put(simd, sums[row][i][vector], &mut to[vector * lanes..]);
-                            }
+                    for i in 0..COUNT {
+                        let to = &mut to[i * to_step..][..VECTORS * lanes];
+                        for vector in 0..VECTORS {
+                            T::put(simd, sums[i][vector], &mut to[vector * lanes..]);
                         }
                     }
                 }
                 Store::Add => {
-                    for row in 0..ROWS {
-                        for i in 0..COUNT {
-                            let to = &mut to[(row * COUNT + i) * to_step..][..VECTORS * lanes];
-                            for vector in 0..VECTORS {
-                                let to = &mut to[vector * lanes..];
-                                T::put(simd, T::plus(simd, T::load(simd, to), sums[row][i][vector]), to);
-                            }
+                    for i in 0..COUNT {
+                        let to = &mut to[i * to_step..][..VECTORS * lanes];
+                        for vector in 0..VECTORS {
+                            let to = &mut to[vector * lanes..];
+                            T::put(simd, T::plus(simd, T::load(simd, to), sums[i][vector]), to);
                         }
                     }
                 }
@@ -278,30 +254,9 @@ impl<T> Hints<T> {
     }
 }
 
-/// Adds the products of a step to the sums of all windows of each row but so many of the first and the last.
+/// Adds the products of a step to the sums of all windows but so many of the first and the last.
 #[inline(always)]
 fn add_step<
-    T: Element,
-    S: Simd,
-    const ROWS: usize,
-    const COUNT: usize,
-    const VECTORS: usize,
-    const STEP: usize,
-    const FIRST: usize,
-    const LAST: usize,
->(
-    simd: S,
-    (cells, places, channels): (&[T], [usize; ROWS], [T::Vector<S>; VECTORS]),
-    sums: &mut [[[T::Vector<S>; VECTORS]; COUNT]; ROWS],
-) {
-    for row in 0..ROWS {
-        add_line::<T, S, COUNT, VECTORS, STEP, FIRST, LAST>(simd, (cells, places[row], channels), &mut sums[row]);
-    }
-}
-
-/// The same of one row.
-#[inline(always)]
-fn add_line<
     T: Element,
     S: Simd,
     const COUNT: usize,
@@ -374,7 +329,7 @@ mod tests {
 
     #[test]
     fn every_width_and_step_is_right_and_writes_nothing_else() {
-        for (vectors, step) in [(1, 1), (1, 2), (1, 4), (2, 1), (2, 2), (2, 4)] {
+        for (vectors, step) in ndarray::indices((3, 3)).into_iter().map(|(vectors, step)| (vectors + 1, 1 << step)) {
             (1..=16).for_each(|width| check([2, 3, width], step, vectors));
         }
     }
@@ -415,8 +370,8 @@ mod tests {
 
     #[test]
     fn an_image_without_zeros_around_it_is_read_as_if_they_were_there() {
-        for (vectors, stride, height) in [(1, 1, 1), (2, 1, 2), (1, 2, 5), (2, 1, 7), (2, 2, 8)] {
-            (8 * stride..8 * stride + 34).for_each(|width| check_bare([height, width], stride, vectors));
+        for (vectors, stride, height) in [(1, 1, 1), (2, 1, 2), (1, 2, 5), (2, 1, 7), (2, 2, 8), (3, 1, 3), (3, 2, 7)] {
+            (2 * stride..8 * stride + 34).for_each(|width| check_bare([height, width], stride, vectors));
         }
     }
 

@@ -122,9 +122,6 @@ pub(super) enum Readers {
     All,
     AllButFirst,
     AllButLast,
-    /// Of two rows, all of the first, or of the second.
-    FirstRow,
-    SecondRow,
     None,
 }
 
@@ -155,25 +152,6 @@ impl Zeros {
                     (false, true) => Readers::AllButFirst,
                     (true, false) => Readers::AllButLast,
                 };
-            }
-        }
-        Some(zeros)
-    }
-
-    /// Of two rows.
-    #[inline]
-    pub fn of_pair([rows, columns]: [Border; 2], pair: [usize; 2], windows: Range<usize>) -> Option<Self> {
-        let mut zeros = match pair.map(|row| Self::of([rows, columns], row, windows.clone())) {
-            [None, None] => return None,
-            [zeros, _] => zeros.unwrap_or(Self { taps: rows.taps * columns.taps, ..Self::NONE }),
-        };
-        let [first, second] = pair.map(|row| rows.inside(row));
-        for i in 0..rows.taps {
-            let line = &mut zeros.readers[i * columns.taps..(i + 1) * columns.taps];
-            match (first.contains(&i), second.contains(&i)) {
-                (true, true) | (false, false) => {}
-                (true, false) => line.fill(Readers::FirstRow),
-                (false, true) => line.fill(Readers::SecondRow),
             }
         }
         Some(zeros)
@@ -268,20 +246,8 @@ mod tests {
                             Readers::AllButFirst => 0..1,
                             Readers::AllButLast => count - 1..count,
                             Readers::None => 0..count,
-                            Readers::FirstRow | Readers::SecondRow => unreachable!("one row"),
                         };
                         assert!(left_out.clone().all(|w| !reads(w)), "{border:?}, tap {tap}: {left_out:?} of {count}");
-                    }
-                    let Some(zeros) = Zeros::of_pair([border, columns], [row, row + 1], 0..count) else { continue };
-                    for (tap, readers) in (0..taps * taps).zip(zeros.readers()) {
-                        let reads = |r: usize| is_inside(row + r, tap / taps);
-                        let expected = match readers {
-                            Readers::FirstRow => [true, false],
-                            Readers::SecondRow => [false, true],
-                            Readers::None => continue,
-                            _ => [true; 2],
-                        };
-                        assert_eq!([reads(0), reads(1)], expected, "{border:?}, rows {row} and the next, tap {tap}");
                     }
                 }
             }

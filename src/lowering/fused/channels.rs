@@ -8,7 +8,6 @@ use super::Task;
 use super::weights::Tiles;
 use crate::element::Element;
 use crate::gemm::{CHAIN, Kernel, Store, Sums, Windows};
-use crate::lowering::lanes::Lanes;
 use crate::lowering::pieces::{blocks, entries};
 use crate::lowering::turned::turn_back;
 use crate::simd::{Output, SIDE};
@@ -29,7 +28,7 @@ impl<T: Element> Task<'_, '_, '_, T> {
         let (is_last, is_only) = (rows.end == depth, rows.len() == depth);
         let [_, images, image_windows] = self.dims();
         let kernel = Kernel::<T>::best();
-        let tiles = Tiles::of::<T>(Lanes::Channels);
+        let tiles = Tiles::of::<T>(self.layout);
         let mut weights = self.weights(&rows, tiles);
         // After the last block of rows follows the first, of another task.
         let next_start = if is_last { 0 } else { rows.end };

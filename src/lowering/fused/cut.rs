@@ -3,7 +3,7 @@
 use super::channels::PART_WINDOWS;
 use super::choose_lanes::vectors_of_time;
 use super::shares::Shares;
-use crate::gemm::is_step;
+use crate::gemm::{SHORT_ROW_VECTORS, is_step};
 use crate::geometry::ConvGeometry;
 use crate::lowering::lanes::{Lanes, Vector};
 use crate::lowering::pieces::block_length;
@@ -84,10 +84,12 @@ pub(super) struct Cut {
     pub rows: usize,
     pub channels: usize,
     pub panels: usize,
+    /// What channels are cut into multiples of.
+    pub unit: usize,
 }
 
 impl Cut {
-    pub fn wanted(geometry: &ConvGeometry, (vector, lanes): (Vector, Lanes), threads: usize) -> Self {
+    pub fn wanted(geometry: &ConvGeometry, (vector, lanes, unit): (Vector, Lanes, usize), threads: usize) -> Self {
         let g = geometry;
         let [od, oh, ow] = g.axes.map(|axis| axis.output.max(1));
         let (block_rows, taps) = (block_rows(g, vector, lanes), g.taps());
@@ -115,7 +117,6 @@ impl Cut {
         // the same blocks of rows in the same order, wherever its tile lies.
         let missing = if threads > 1 { (TASKS_A_THREAD * threads).div_ceil(images) } else { 1 };
         let planes = od.div_ceil(od.div_ceil(planes).max(missing.min(od)));
-        let unit = channel_unit(lanes, vector);
         let are_many = images * od * oh.div_ceil(rows) > MANY_TASKS.saturating_mul(threads);
         let [rows, channels] = if planes > 1 {
             let parts = threads.div_ceil(images * od.div_ceil(planes)).min(all_channels.div_ceil(MIN_CHANNELS));
@@ -125,12 +126,13 @@ impl Cut {
         } else {
             [fill_lanes(oh.div_ceil(oh.div_ceil(rows)), oh, ow, vector), all_channels]
         };
-        Self { is_folded: false, lanes, block_rows, taps, planes, rows, channels, panels: 1 }.with_panels(ow, vector)
+        Self { is_folded: false, lanes, block_rows, taps, planes, rows, channels, panels: 1, unit }
+            .with_panels(ow, vector)
     }
 
     /// The cut of a batch whose images are the planes of `geometry`: as many together as make up for the weights that are
     /// read for them, and as many channels as leave their sums in the L2.
-    pub fn folded(geometry: &ConvGeometry, (vector, lanes): (Vector, Lanes), threads: usize) -> Self {
+    pub fn folded(geometry: &ConvGeometry, (vector, lanes, unit): (Vector, Lanes, usize), threads: usize) -> Self {
         let g = geometry;
         let [images, oh, ow] = g.axes.map(|axis| axis.output.max(1));
         let (block_rows, taps, windows) = (block_rows(g, vector, lanes), g.taps(), oh * ow);
@@ -149,8 +151,9 @@ impl Cut {
         let parts = parts.max(missing.div_ceil(images.div_ceil(planes)).min(most_parts));
         let planes = planes.min(even(missing.div_ceil(parts).max(fewest)));
         let parts = parts.max(threads.div_ceil(images.div_ceil(planes)).min(all_channels.div_ceil(MIN_CHANNELS)));
-        let channels = block_length(all_channels, parts, channel_unit(lanes, vector));
-        Self { is_folded: true, lanes, block_rows, taps, planes, rows: oh, channels, panels: 1 }.with_panels(ow, vector)
+        let channels = block_length(all_channels, parts, unit);
+        Self { is_folded: true, lanes, block_rows, taps, planes, rows: oh, channels, panels: 1, unit }
+            .with_panels(ow, vector)
     }
 
     /// With as many panels as its weights make useful.
@@ -191,12 +194,12 @@ impl Cut {
             Lanes::Windows => tile,
             Lanes::Rows => vector.row_channels * geometry.axes[2].output,
             Lanes::Channels => {
-                let [unit, most] = vector.channels;
+                let [register, _] = vector.channels;
                 let line =
                     if self.planes == 1 { geometry.axes[2].output.min(PART_WINDOWS) } else { windows / self.planes };
                 match self.block_rows < geometry.patch_rows() {
-                    true => windows * outs.next_multiple_of(unit),
-                    false => windows.min(PART_WINDOWS.max(line)) * most,
+                    true => windows * outs.next_multiple_of(register),
+                    false => windows.min(PART_WINDOWS.max(line)) * self.unit,
                 }
             }
         };
@@ -205,8 +208,7 @@ impl Cut {
     }
 
     /// Makes the cut smaller; false if it cannot be.
-    pub fn shrink(&mut self, vector: Vector) -> bool {
-        let unit = channel_unit(self.lanes, vector);
+    pub fn shrink(&mut self) -> bool {
         if self.panels > 1 {
             self.panels -= 1;
         } else if self.planes * self.rows > 1 {
@@ -215,9 +217,9 @@ impl Cut {
             } else {
                 self.rows = self.rows.div_ceil(2);
             }
-        } else if self.lanes != Lanes::Windows && self.channels > unit {
+        } else if self.lanes != Lanes::Windows && self.channels > self.unit {
             // Before the rows of a block, which are part of the sums, and whatever the channels are at first.
-            self.channels = self.channels.div_ceil(2).next_multiple_of(unit);
+            self.channels = self.channels.div_ceil(2).next_multiple_of(self.unit);
         } else if self.lanes != Lanes::Rows && self.block_rows > MIN_BLOCK_ROWS {
             self.block_rows = self.block_rows.div_ceil(2).max(MIN_BLOCK_ROWS);
         } else {
@@ -267,12 +269,24 @@ pub(super) fn window_step(geometry: &ConvGeometry, lanes: Lanes) -> usize {
     }
 }
 
-/// Tasks own whole tiles of channels.
+/// Output channels of a tile, if rows are not short. Tasks own whole tiles.
 pub(super) fn channel_unit(lanes: Lanes, vector: Vector) -> usize {
     match lanes {
         Lanes::Windows | Lanes::Rows => vector.row_channels,
         Lanes::Channels => vector.channels[1],
     }
+}
+
+/// The same of a tile for this geometry: rows of at most half a tile's windows, if they do not follow each other as those of 1×1
+/// kernels do, are taken one by one for more registers of channels, as many for each tile as possible.
+pub(super) fn tile_channels(geometry: &ConvGeometry, lanes: Lanes, vector: Vector) -> usize {
+    let [register, _] = vector.channels;
+    let is_short = geometry.taps() > 1 && 2 * geometry.axes[2].output <= vector.row_channels;
+    if lanes != Lanes::Channels || !is_short || register == 0 {
+        return channel_unit(lanes, vector);
+    }
+    let registers = geometry.group_out_channels().div_ceil(register).max(1);
+    register * registers.div_ceil(registers.div_ceil(SHORT_ROW_VECTORS))
 }
 
 /// Fewer rows a task, down to half of `rows`, if they fill the lanes better.

@@ -1,7 +1,7 @@
 //! The sizes of the fused algorithm, and where each kernel cell lies in a slab.
 
 use super::choose_lanes::choose_lanes;
-use super::cut::{Cut, channel_unit, is_read_in_place, is_small, window_step};
+use super::cut::{Cut, is_read_in_place, is_small, tile_channels, window_step};
 use crate::geometry::ConvGeometry;
 use crate::lowering::cells::may_be_bare;
 use crate::lowering::fold::folded;
@@ -37,9 +37,6 @@ pub(crate) struct Layout {
     slack: usize,
 }
 
-/// Windows of a row from which on no tile has two rows: such tiles leave out whole rows of taps, but not the first or last window.
-const LONG_ROW: usize = 8;
-
 impl Layout {
     pub fn new(geometry: &ConvGeometry, vector: Vector, workspace_bytes: usize) -> Self {
         let folded = folded(geometry).filter(|_| is_small(geometry) && !is_read_in_place(geometry, vector));
@@ -47,8 +44,8 @@ impl Layout {
         let wanted = if folded.is_some() { Cut::folded } else { Cut::wanted };
         let is_large = |cut: &Cut| cut.len(g, vector).saturating_mul(vector.size) > workspace_bytes;
         let cut = |lanes: Lanes| {
-            let mut cut = wanted(g, (vector, lanes), parallel::threads());
-            while is_large(&cut) && cut.shrink(vector) {}
+            let mut cut = wanted(g, (vector, lanes, tile_channels(g, lanes, vector)), parallel::threads());
+            while is_large(&cut) && cut.shrink() {}
             cut
         };
         let cut = match cut(choose_lanes(std::iter::once(g), vector)) {
@@ -72,7 +69,7 @@ impl Layout {
             planes: cut.planes,
             rows: cut.rows,
             channels: cut.channels,
-            channel_unit: channel_unit(cut.lanes, vector),
+            channel_unit: cut.unit,
             panels: cut.panels,
             slab: Slab::new(geometry, step, [cut.planes, cut.rows], geometry.group_in_channels()),
             image: match cut.is_folded {
@@ -99,17 +96,13 @@ impl Layout {
 const WAY_BYTES: usize = 64 << 10;
 const WAYS: usize = 6;
 
-/// Whether a padded image is read where it lies, without the zeros around it: long rows of windows, whole channels of which do not
-/// push each other out of the L2.
+/// Whether a padded image is read where it lies, without the zeros around it: whole channels do not push each other out of the L2.
 fn is_read_bare(geometry: &ConvGeometry, vector: Vector, cut: &Cut) -> bool {
     let [_, height, width] = geometry.axes;
     let channel_bytes = height.input.saturating_mul(width.input).saturating_mul(vector.size);
     let places = WAY_BYTES >> (channel_bytes | WAY_BYTES).trailing_zeros();
     let is_usual = cut.lanes == Lanes::Channels && cut.block_rows.is_multiple_of(geometry.taps());
-    is_usual
-        && width.output >= LONG_ROW
-        && (cut.block_rows / geometry.taps()).div_ceil(places) <= WAYS
-        && may_be_bare(geometry)
+    is_usual && (cut.block_rows / geometry.taps()).div_ceil(places) <= WAYS && may_be_bare(geometry)
 }
 
 #[cfg(test)]
@@ -149,8 +142,8 @@ mod tests {
         assert!(is_bare(found([1, 64, 56, 56], [64, 64, 3, 3], (1, 1))));
         assert!(is_bare(found([1, 64, 224, 224], [64, 64, 3, 3], (1, 1))));
         assert!(is_bare(found([1, 128, 56, 56], [128, 128, 3, 3], (2, 1))));
-        // Two rows in a tile, and channels that would push each other out of the L2.
-        assert!(!is_bare(found([1, 64, 7, 7], [64, 64, 3, 3], (1, 1))));
+        assert!(is_bare(found([1, 64, 7, 7], [64, 64, 3, 3], (1, 1))));
+        // Channels that would push each other out of the L2.
         assert!(!is_bare(found([1, 64, 128, 128], [64, 64, 3, 3], (1, 1))));
         let strided = found([1, 256, 56, 56], [512, 256, 1, 1], (2, 0));
         assert_eq!(strided.lanes, Lanes::Windows);

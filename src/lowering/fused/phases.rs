@@ -70,7 +70,7 @@ impl Phases {
         let (counts, input) = (geometry.phase_counts(), geometry.axes.map(|axis| axis.input));
         let phases = geometry.phases()?;
         let mut cut = Shared::wanted(geometry, &phases, vector);
-        while cut.bytes(vector) > workspace_bytes && cut.shrink(vector) {}
+        while cut.bytes(vector) > workspace_bytes && cut.shrink() {}
         let (columns_len, task_len) = (cut.columns_len(), cut.task_len(vector));
         let (channels, rows) = (cut.channels, cut.rows);
         let mut end = 0;
@@ -257,9 +257,9 @@ impl Shared {
         let parts: Vec<&ConvGeometry> = phases.iter().map(|phase| &phase.geometry).collect();
         // Channels are cut alike, and so must lie alike.
         let lanes = choose_lanes(parts.iter().copied().filter(|part| part.taps() > 0), vector);
-        let threads = parallel::threads();
+        let (threads, unit) = (parallel::threads(), channel_unit(lanes, vector));
         let cut = |part: &ConvGeometry| {
-            (part.taps() > 0).then(|| (part.clone(), Cut::wanted(part, (vector, lanes), threads)))
+            (part.taps() > 0).then(|| (part.clone(), Cut::wanted(part, (vector, lanes, unit), threads)))
         };
         let parts: Vec<_> = parts.into_iter().map(cut).collect();
         let least = |value: fn(&Cut) -> usize| parts.iter().flatten().map(|(_, cut)| value(cut)).min();
@@ -270,7 +270,7 @@ impl Shared {
         let most = COLUMN_BYTES / width.saturating_mul(channels).saturating_mul(vector.size).max(1);
         let (all_rows, phase_width) = (geometry.axes[1].input.div_ceil(row_step).max(1), width / step);
         let rows = fill_lanes(rows.min(most.max(1)), all_rows, phase_width.max(1), vector);
-        let mut shared = Self { parts, channels, rows, width, unit: channel_unit(lanes, vector) };
+        let mut shared = Self { parts, channels, rows, width, unit };
         shared.set(channels, rows);
         shared
     }
@@ -296,13 +296,13 @@ impl Shared {
     }
 
     /// Makes the cut smaller; false if it cannot be.
-    fn shrink(&mut self, vector: Vector) -> bool {
+    fn shrink(&mut self) -> bool {
         if self.rows > 1 {
             self.set(self.channels, self.rows.div_ceil(2));
         } else if self.channels > self.unit {
             self.set(self.channels.div_ceil(2).next_multiple_of(self.unit), 1);
         } else {
-            return self.parts.iter_mut().flatten().fold(false, |any, (_, cut)| cut.shrink(vector) || any);
+            return self.parts.iter_mut().flatten().fold(false, |any, (_, cut)| cut.shrink() || any);
         }
         true
     }

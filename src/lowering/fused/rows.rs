@@ -6,7 +6,6 @@ use super::Task;
 use super::weights::Tiles;
 use crate::element::Element;
 use crate::gemm::{Finish, Kernel, Windows};
-use crate::lowering::lanes::Lanes;
 use crate::lowering::pieces::{blocks, entries};
 use crate::lowering::tile::{MOST_CHANNELS, lines};
 
@@ -15,7 +14,7 @@ impl<T: Element> Task<'_, '_, '_, T> {
     pub(super) fn multiply_by_rows(&mut self, windows: Windows<'_, T>, buffer: &mut [T]) {
         let depth = self.geometry.patch_rows();
         let images = self.piece.len_of(Axis(1));
-        let tiles = Tiles::of::<T>(Lanes::Rows);
+        let tiles = Tiles::of::<T>(self.layout);
         let mut weights = self.weights(&(0..depth), tiles);
         for (first, tile) in blocks(self.piece.view_mut(), Axis(0), tiles.most) {
             let (these, others) = weights.split_at(depth * tile.len_of(Axis(0)));

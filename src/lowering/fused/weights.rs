@@ -4,7 +4,7 @@ use ndarray::{Array2, ArrayView2};
 
 use super::Layout;
 use crate::element::Element;
-use crate::gemm::{TAIL_SLACK, channel_lanes, row_channels};
+use crate::gemm::{TAIL_SLACK, channel_lanes};
 use crate::geometry::{ConvGeometry, Phase};
 use crate::lowering::lanes::{Lanes, Vector};
 
@@ -12,7 +12,7 @@ use crate::lowering::lanes::{Lanes, Vector};
 /// of rows and tile of channels, and in a tile by row. Behind them lies what the microkernel may read too far.
 pub(crate) fn pack_weights<T: Element>(kernels: ArrayView2<'_, T>, groups: usize, layout: &Layout) -> Vec<T> {
     let (channels, depth) = (kernels.nrows() / groups, kernels.ncols());
-    let Tiles { unit, most } = Tiles::of::<T>(layout.lanes);
+    let Tiles { unit, most } = Tiles::of::<T>(layout);
     let padded = channels.next_multiple_of(unit);
     let mut packed = Vec::with_capacity(groups * padded * depth + TAIL_SLACK);
     for group in 0..groups {
@@ -43,14 +43,9 @@ pub(super) struct Tiles {
 }
 
 impl Tiles {
-    pub fn of<T: Element>(lanes: Lanes) -> Self {
-        match lanes {
-            Lanes::Windows | Lanes::Rows => Self { unit: 1, most: row_channels::<T>() },
-            Lanes::Channels => {
-                let [unit, most] = channel_lanes::<T>();
-                Self { unit, most }
-            }
-        }
+    pub fn of<T: Element>(layout: &Layout) -> Self {
+        let [register, _] = channel_lanes::<T>();
+        Self { unit: if layout.lanes == Lanes::Channels { register } else { 1 }, most: layout.channel_unit }
     }
 }
 

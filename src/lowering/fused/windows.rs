@@ -10,7 +10,6 @@ use crate::element::Element;
 use crate::gemm::{Finish, Kernel, Operands, Panels, Store, TAIL_STARTS, multiply_tail, tail_tiles};
 use crate::lowering::Epilogue;
 use crate::lowering::cells::Cells;
-use crate::lowering::lanes::Lanes;
 use crate::lowering::pieces::blocks;
 use crate::lowering::runs::copy_short;
 use crate::lowering::tile::multiply_tile;
@@ -50,7 +49,7 @@ impl<T: Element> Task<'_, '_, '_, T> {
         (sums, mut next): (&mut [T], Input<T>),
     ) {
         let kernel = Kernel::<T>::best();
-        let tiles = Tiles::of::<T>(Lanes::Windows);
+        let tiles = Tiles::of::<T>(self.layout);
         let k = rows.len();
         let [channels, images, windows] = self.dims();
         let is_last = rows.end == self.geometry.patch_rows();
