@@ -237,10 +237,24 @@ pub(super) fn fill_slab<T: Element>(
     }
 }
 
-/// Rows of the slab after which one is read that is asked for now, where some are left out: the processor does not foresee it. At
-/// least so many, and as many as there are in so many bytes.
-const ROWS_AHEAD: usize = 4;
+/// Bytes of the image after which a row is read that is asked for now, and at least so many rows, where some are left out: the
+/// processor does not foresee it.
 const BYTES_AHEAD: usize = 2 << 10;
+const ROWS_AHEAD: usize = 4;
+
+/// Cells from a row of the image to that one: of the same plane, or, if a part of each plane is read, of a later one.
+fn cells_ahead<T>(geometry: &ConvGeometry, slab: &Slab, image: Flat<'_, T>) -> Option<usize> {
+    let [_, h, w] = geometry.axes;
+    let (step, row_bytes) = (line_step(h), w.input * size_of::<T>());
+    if slab.height.div_ceil(step) * h.stride < h.input {
+        let plane = if slab.depth > 1 { image.plane_len } else { image.channel_len };
+        Some(BYTES_AHEAD.div_ceil((slab.height * row_bytes).max(1)) * plane)
+    } else if step < h.stride {
+        Some(BYTES_AHEAD.div_ceil((h.stride * row_bytes).max(1)).max(ROWS_AHEAD) * h.stride * w.input)
+    } else {
+        None
+    }
+}
 
 /// The same for a contiguous image with zeros around it and one or two phases: the usual case, without a decision for
 /// each row and phase.
@@ -266,8 +280,7 @@ impl<T: Element> WithSimd for FromSlice<'_, T> {
         let place_of_row = Place::of::<T, S>(w, [slab.phases, slab.columns, w.stride / slab.step], left);
         let step = line_step(h);
         let gap = h.stride - step;
-        let next_row = h.stride * w.input;
-        let rows_ahead = (BYTES_AHEAD / size_of::<T>()).div_ceil(next_row.max(1)).max(ROWS_AHEAD);
+        let ahead = cells_ahead(geometry, slab, image);
         let mut at = 0;
         let before = w.pad_before.min(out.len());
         zero_short(&mut out[..before]);
@@ -280,10 +293,10 @@ impl<T: Element> WithSimd for FromSlice<'_, T> {
                 for place in 0..slab.height {
                     let row = depth.filter(|_| height < h.input).map(|depth| {
                         let start = channel * image.channel_len + depth * image.plane_len + height * w.input;
-                        if gap > 0 {
-                            let next = image.cells.as_ptr().wrapping_add(start + rows_ahead * next_row);
+                        if let Some(ahead) = ahead {
+                            let row = image.cells.as_ptr().wrapping_add(start + ahead);
                             let lines = (0..w.input).step_by(LINE_BYTES / size_of::<T>());
-                            lines.for_each(|cell| ask_for_line::<T, false>(next.wrapping_add(cell)));
+                            lines.for_each(|cell| ask_for_line::<T, false>(row.wrapping_add(cell)));
                         }
                         &image.cells[start..]
                     });
