@@ -1,6 +1,6 @@
 //! Products with windows that are read where they lie: output channels on the lanes, cells one by one.
 //!
-//! A step takes a register or two of weights and the cells of a few neighbouring windows, which are a constant step
+//! A step takes one to three registers of weights and the cells of a few neighbouring windows, which are a constant step
 //! apart from wherever the patch matrix's row begins. So nothing is packed for it but weights.
 
 #![allow(
