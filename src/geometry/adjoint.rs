@@ -27,6 +27,14 @@ pub(crate) struct AxisTaps {
     pub count: usize,
 }
 
+/// The phase of an input gradient beside which all others are zero.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OnlyPhase {
+    /// Its first cell on each axis.
+    pub firsts: [usize; 3],
+    pub phase: Phase,
+}
+
 impl AxisTaps {
     /// Their numbers, in the order in which the phase reads them.
     pub fn numbers(self) -> impl Iterator<Item = usize> {
@@ -66,6 +74,15 @@ impl ConvGeometry {
     /// On each axis, the phases that have a cell.
     pub(crate) fn phase_counts(&self) -> [usize; 3] {
         self.axes.map(|axis| axis.stride.min(axis.input.max(1)))
+    }
+
+    /// The phase that all taps are read by, as those of a kernel of one cell are; with stride 1 that is [`adjoint`](Self::adjoint).
+    pub(crate) fn only_phase(&self) -> Option<OnlyPhase> {
+        let [_, rows, columns] = self.phase_counts();
+        let mut read = self.phases()?.into_iter().enumerate().filter(|(_, phase)| phase.geometry.taps() > 0);
+        let (number, phase) = read.next()?;
+        let firsts = [number / columns / rows, number / columns % rows, number % columns];
+        read.next().is_none().then_some(OnlyPhase { firsts, phase })
     }
 
     /// The phases by plane, row and column. `None` if one cannot be computed so, or if there are as many that no run
@@ -158,6 +175,23 @@ mod tests {
             }
         }
         assert!(seen > 300, "{seen} phases");
+    }
+
+    #[test]
+    fn the_only_phase_is_that_which_all_taps_read() {
+        let options = crate::ConvOptions::<2>::new().stride([2, 3]);
+        let only = |kernel: usize, options: crate::ConvOptions<2>| {
+            options.geometry(&[1, 2, 9, 11], &[4, 2, kernel, kernel]).unwrap().only_phase()
+        };
+        let OnlyPhase { firsts, phase } = only(1, options).unwrap();
+        assert_eq!((firsts, phase.geometry.axes.map(|axis| axis.output)), ([0; 3], [1, 5, 4]));
+        let OnlyPhase { firsts, phase } =
+            only(3, options.dilation([2, 3]).padding(crate::Padding::symmetric([1, 2]))).unwrap();
+        assert_eq!((firsts, phase.geometry.axes.map(|axis| axis.output)), ([0, 1, 1], [1, 4, 4]));
+        assert_eq!(only(2, options), None);
+        let dense = crate::ConvOptions::<2>::new();
+        let adjoint = dense.geometry(&[1, 2, 9, 11], &[4, 2, 3, 3]).unwrap().adjoint();
+        assert_eq!(only(3, dense).map(|only| only.phase), adjoint);
     }
 
     #[test]

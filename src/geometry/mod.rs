@@ -8,7 +8,7 @@ mod adjoint;
 mod axis;
 mod padding;
 
-pub(crate) use adjoint::Phase;
+pub(crate) use adjoint::{OnlyPhase, Phase};
 pub use axis::{Axis, AxisPadding, AxisRequest};
 pub use padding::PadMode;
 

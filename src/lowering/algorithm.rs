@@ -21,7 +21,8 @@ pub enum Algorithm {
     /// The patch matrix is never stored: the microkernel, or packing for it, reads windows from the image.
     Fused,
     /// The same with Strassen's seven products of quarters instead of eight, which are other sums: even numbers of output
-    /// channels a group and of rows of the patch matrix.
+    /// channels a group and of rows of the patch matrix. Input gradients with a stride where all taps read the same phase, as the
+    /// one of a 1×1 kernel does.
     Strassen,
     /// One input channel a group, without dense products: outputs stay in registers, along rows or with channels on
     /// the vector lanes. Input gradients of one output channel a group, of any stride.

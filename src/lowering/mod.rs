@@ -27,6 +27,7 @@ mod runs;
 mod scratch;
 mod shares;
 mod slab;
+mod spread;
 mod strassen;
 mod tile;
 mod tiled;

@@ -1,19 +1,23 @@
 //! The algorithms that pack for the microkernel: what they compute for each pass, and with which layout.
 
-use ndarray::{ArrayView2, ArrayView5, ArrayViewMut3};
+use ndarray::{ArrayView2, ArrayView5, ArrayViewMut3, Axis};
 
 use super::lanes::Vector;
+use super::spread::Spread;
 use super::weights::PackedWeights;
 use super::winograd::{self, Polyphase, Scheme, Tile};
 use super::{Algorithm, Epilogue, Pass, depthwise, fused, strassen};
 use crate::element::Element;
 use crate::geometry::{ConvGeometry, Phase};
+use crate::parallel;
 
 /// A forward convolution on the microkernel. An input gradient is one, too: that of the adjoint geometry.
 #[derive(Debug, Clone)]
 pub(crate) struct Packed {
     geometry: ConvGeometry,
     layout: Layout,
+    /// Where the outputs belong, if they are not all of an input gradient.
+    spread: Option<Spread>,
 }
 
 #[derive(Debug, Clone)]
@@ -43,7 +47,7 @@ impl Packed {
         if let Some(scheme) = algorithm.scheme() {
             let Tiled { geometry, tile, phases } = Tiled::of(geometry, pass, scheme)?;
             let layout = winograd::Layout::new(&geometry, tile, vector, workspace_bytes).by_phases(phases);
-            return Some(Self { geometry, layout: Layout::Winograd(layout) });
+            return Some(Self { geometry, layout: Layout::Winograd(layout), spread: None });
         }
         let Some(packed) = packed_geometry(geometry, pass, algorithm) else {
             let layout = match (pass, algorithm) {
@@ -55,9 +59,13 @@ impl Packed {
                 }
                 _ => return None,
             };
-            return Some(Self { geometry: geometry.clone(), layout });
+            return Some(Self { geometry: geometry.clone(), layout, spread: None });
         };
-        let geometry = packed;
+        let only = (pass == Pass::InputGrad).then(|| geometry.only_phase()).flatten();
+        let spread = only.and_then(|only| Spread::new(geometry, &only));
+        // A few images at a time are computed and spread.
+        let batch = if spread.is_some() { packed.batch.min(parallel::threads()).max(1) } else { packed.batch };
+        let geometry = ConvGeometry { batch, ..packed };
         let layout = match algorithm {
             Algorithm::Depthwise => {
                 if let Some(rows) = depthwise::Rows::new(&geometry, vector.size, workspace_bytes) {
@@ -71,11 +79,15 @@ impl Packed {
             Algorithm::Strassen => Layout::Strassen(strassen::Layout::new(&geometry, vector, workspace_bytes)),
             _ => Layout::Fused(fused::Layout::new(&geometry, vector, workspace_bytes)),
         };
-        Some(Self { geometry, layout })
+        Some(Self { geometry, layout, spread })
     }
 
     /// Elements of scratch memory a lane.
     pub fn slot_len(&self) -> usize {
+        self.layout_len().max(self.spread.as_ref().map_or(0, Spread::slot_len))
+    }
+
+    fn layout_len(&self) -> usize {
         match &self.layout {
             Layout::Fused(layout) => layout.slot_len(),
             Layout::Strassen(layout) => layout.slot_len(),
@@ -120,12 +132,30 @@ impl Packed {
     fn adjoint(&self, geometry: &ConvGeometry) -> Option<Phase> {
         match self.layout {
             Layout::Winograd(_) => geometry.adjoint().or_else(|| geometry.doubled()),
+            Layout::Strassen(_) => geometry.only_phase().map(|only| only.phase),
             _ => geometry.adjoint(),
         }
     }
 
     /// `output [N, OC, windows] = W · Cols(input)`, finished by the epilogue.
     pub fn run<T: Element>(
+        &self,
+        weights: &PackedWeights<T>,
+        input: ArrayView5<'_, T>,
+        epilogue: Epilogue<'_, T>,
+        (mut output, workspace): (ArrayViewMut3<'_, T>, &mut [T]),
+    ) {
+        let Some(spread) = &self.spread else { return self.compute(weights, input, epilogue, (output, workspace)) };
+        let images = self.geometry.batch;
+        let inputs = input.axis_chunks_iter(Axis(0), images);
+        for (input, mut output) in inputs.zip(output.axis_chunks_iter_mut(Axis(0), images)) {
+            self.compute(weights, input, Epilogue::NONE, (spread.narrow(output.view_mut()), &mut *workspace));
+            spread.run(epilogue, (output, &mut *workspace), self.slot_len());
+        }
+    }
+
+    /// The outputs of this convolution.
+    fn compute<T: Element>(
         &self,
         weights: &PackedWeights<T>,
         input: ArrayView5<'_, T>,
@@ -182,6 +212,7 @@ impl Tiled {
 pub(crate) fn packed_geometry(geometry: &ConvGeometry, pass: Pass, algorithm: Algorithm) -> Option<ConvGeometry> {
     let geometry = match pass {
         Pass::Forward => Some(geometry.clone()),
+        Pass::InputGrad if algorithm == Algorithm::Strassen => geometry.only_phase().map(|only| only.phase.geometry),
         Pass::InputGrad => geometry.adjoint().map(|phase| phase.geometry),
         Pass::WeightGrad => None,
     };

@@ -90,7 +90,7 @@ pub(crate) fn choose(geometry: &ConvGeometry, request: Request) -> Result<Choice
             return Err(Error::Unsupported { algorithm: asked.name(), reason });
         }
         Algorithm::Strassen if packed_geometry(g, pass, asked).is_none() => {
-            let reason = "it computes forward passes and input gradients of stride 1, with even numbers of output channels a group and of rows of the patch matrix";
+            let reason = "it computes forward passes, and input gradients of stride 1 or of which one phase alone is not zero, with even numbers of output channels a group and of rows of the patch matrix";
             return Err(Error::Unsupported { algorithm: asked.name(), reason });
         }
         Algorithm::WinogradF2 | Algorithm::WinogradF4 if !has_winograd(g, pass, asked) => {
@@ -155,8 +155,8 @@ fn has_winograd(g: &ConvGeometry, pass: Pass, algorithm: Algorithm) -> bool {
 
 /// The cheapest algorithm on the microkernel for the forward pass of `geometry`.
 fn cheapest(geometry: &ConvGeometry, request: Request) -> (Algorithm, &'static str) {
-    let reasons = [
-        (Algorithm::Fused, "the patch matrix is packed for the microkernel, straight from the image"),
+    let fused = "the patch matrix is packed for the microkernel, straight from the image";
+    let others = [
         (Algorithm::Strassen, "seven products of quarters instead of eight outweigh the additions"),
         (
             Algorithm::WinogradF2,
@@ -167,37 +167,43 @@ fn cheapest(geometry: &ConvGeometry, request: Request) -> (Algorithm, &'static s
             "up to 4 times fewer products, 2 in one dimension, 1.8 of 3×3 kernels with stride 2, outweigh the transforms",
         ),
     ];
-    let allowed = reasons.into_iter().filter(|&(algorithm, _)| {
-        algorithm.is_strict() || request.numerics == Numerics::Fast && may_be_best(geometry, algorithm, request)
-    });
-    let costs = allowed.map(|choice| (cost(geometry, choice.0, request.widths), choice));
-    costs.min_by(|a, b| a.0.total_cmp(&b.0)).map_or(reasons[0], |(_, choice)| choice)
+    let others = others.into_iter().filter(|&(algorithm, _)| may_be_best(geometry, algorithm, request));
+    fused_or(request, fused, others, |algorithm| cost(geometry, algorithm, request.widths))
 }
 
 /// The cheapest algorithm on the microkernel for the weight gradient of `geometry`.
 fn cheapest_grad(geometry: &ConvGeometry, request: Request) -> (Algorithm, &'static str) {
-    let reason = "for all tiles of all images fewer products, which outweigh the transforms";
     let fused = "the microkernel reads the patch matrix straight from the image";
-    fused_or_winograd(request, [fused, reason], |algorithm| grad_cost(geometry, algorithm, request.widths))
+    let reason = "for all tiles of all images fewer products, which outweigh the transforms";
+    let others = [Algorithm::WinogradF2, Algorithm::WinogradF4].map(|algorithm| (algorithm, reason));
+    fused_or(request, fused, others, |algorithm| grad_cost(geometry, algorithm, request.widths))
 }
 
 /// The cheapest algorithm on the microkernel for the input gradient of `geometry` with a stride.
 fn cheapest_strided(geometry: &ConvGeometry, request: Request) -> (Algorithm, &'static str) {
-    let reason = "1.4 (of F(2×2)) or 1.8 times fewer products for all phases of the input's cells together";
     let fused = "each phase of the input's cells is a convolution of stride 1, straight from the image";
-    fused_or_winograd(request, [fused, reason], |algorithm| strided_grad_cost(geometry, algorithm, request.widths))
+    let tiles = "1.4 (of F(2×2)) or 1.8 times fewer products for all phases of the input's cells together";
+    let quarters =
+        "one phase of the input's cells is not zero, and for that seven products of quarters do instead of eight";
+    let is_paired = packed_geometry(geometry, Pass::InputGrad, Algorithm::Strassen)
+        .is_some_and(|phase| is_paired(&phase, request.widths));
+    let others = is_paired
+        .then_some((Algorithm::Strassen, quarters))
+        .into_iter()
+        .chain([Algorithm::WinogradF2, Algorithm::WinogradF4].map(|algorithm| (algorithm, tiles)));
+    fused_or(request, fused, others, |algorithm| strided_grad_cost(geometry, algorithm, request.widths))
 }
 
-/// The cheaper of the two, each with its reason.
-fn fused_or_winograd(
+/// The cheapest of these, each with its reason; the others compute other sums.
+fn fused_or(
     request: Request,
-    [fused, winograd]: [&'static str; 2],
+    fused: &'static str,
+    others: impl IntoIterator<Item = (Algorithm, &'static str)>,
     cost: impl Fn(Algorithm) -> f64,
 ) -> (Algorithm, &'static str) {
     let fused = (Algorithm::Fused, fused);
-    let others = [Algorithm::WinogradF2, Algorithm::WinogradF4].map(|algorithm| (algorithm, winograd));
     let allowed = others.into_iter().filter(|_| request.numerics == Numerics::Fast);
-    let costs = allowed.chain([fused]).map(|choice| (cost(choice.0), choice));
+    let costs = std::iter::once(fused).chain(allowed).map(|choice| (cost(choice.0), choice));
     costs.min_by(|a, b| a.0.total_cmp(&b.0)).map_or(fused, |(_, choice)| choice)
 }
 
@@ -328,6 +334,20 @@ mod tests {
         // The rows of many images come from memory, and a block of many of them and few channels gains less than that costs.
         assert_eq!(chosen([8, 512, 28, 28], [128, 512, 1, 1], plain), Algorithm::Fused);
         assert_eq!(chosen([8, 512, 28, 28], [256, 512, 1, 1], plain), Algorithm::Strassen);
+    }
+
+    #[test]
+    fn strassen_is_chosen_for_input_gradients_of_one_phase() {
+        let chosen = |[ins, outs, side]: [usize; 3], kernel: usize| {
+            let options = ConvOptions::<2>::new().stride([2, 2]).padding(crate::Padding::symmetric([kernel / 2; 2]));
+            let geometry = options.geometry(&[8, ins, side, side], &[outs, ins, kernel, kernel]).unwrap();
+            let ConvOptions { algorithm, backend, numerics, .. } = options;
+            let request = Request { pass: Pass::InputGrad, algorithm, backend, numerics, widths: HALF_RATE };
+            choose(&geometry, request).unwrap().algorithm
+        };
+        assert_eq!(chosen([512, 1024, 28], 1), Algorithm::Strassen);
+        assert_eq!(chosen([1024, 2048, 14], 1), Algorithm::Fused);
+        assert_ne!(chosen([512, 1024, 28], 3), Algorithm::Strassen);
     }
 
     #[test]

@@ -90,6 +90,9 @@ fn whole(channels: usize) -> f64 {
 pub(super) fn strided_grad_cost(geometry: &ConvGeometry, algorithm: Algorithm, widths: Widths) -> f64 {
     let cost = match algorithm.scheme() {
         Some(scheme) => Tiled::of(geometry, Pass::InputGrad, scheme).map(|tiled| tiles_cost(&tiled, widths)),
+        None if algorithm == Algorithm::Strassen => {
+            geometry.only_phase().map(|only| cost(&only.phase.geometry, algorithm, widths))
+        }
         None => {
             geometry.phases().map(|phases| phases.iter().map(|phase| cost(&phase.geometry, algorithm, widths)).sum())
         }

@@ -172,7 +172,9 @@ impl Case {
         let (stride, dilation) = (self.stride[axis], self.dilation[axis]);
         let span = dilation * (kernel - 1) + 1;
         // `Same`: the cells that `windows` windows need beyond the `cells` that there are.
-        let missing = |windows: usize, cells: usize| (windows.max(1) * stride - stride + span).saturating_sub(cells);
+        let missing = |windows: usize, cells: usize| {
+            windows.checked_sub(1).map_or(0, |steps| (steps * stride + span).saturating_sub(cells))
+        };
         let (before, output) = if self.transposed {
             let full = (input.max(1) - 1) * stride + span + self.output_padding[axis];
             match &self.padding {

@@ -99,6 +99,14 @@ fn is_adjoint(operation: Operation, case: &Case) -> bool {
     matches!((operation, case.transposed), (Operation::InputGrad, false) | (Operation::Forward, true))
 }
 
+/// The taps that read the cells `first`, `first + stride`, … of an axis, for each first cell that there is.
+fn phases(line: &Line, case: &Case) -> impl Iterator<Item = Vec<usize>> {
+    let &Line { kernel, stride, dilation, before, .. } = line;
+    let cells = if case.transposed { line.output } else { line.input };
+    (0..stride.min(cells.max(1)))
+        .map(move |first| (0..kernel).filter(|tap| tap * dilation % stride == (first + before) % stride).collect())
+}
+
 /// Whether an algorithm can do an operation, by what its documentation says.
 pub fn can(algorithm: Algorithm, operation: Operation, case: &Case) -> bool {
     let definition = case.definition();
@@ -115,12 +123,8 @@ pub fn can(algorithm: Algorithm, operation: Operation, case: &Case) -> bool {
             (Operation::InputGrad, false) | (Operation::Forward, true) => {
                 // The gradient of each phase begins with the last tap that reads it, which reaches into the border.
                 let is_reversible = |line: &Line| {
-                    let cells = if case.transposed { line.output } else { line.input };
-                    (0..line.stride.min(cells.max(1))).all(|first| {
-                        let place = first + line.before;
-                        let mut readers =
-                            (0..line.kernel).filter(|tap| tap * line.dilation % line.stride == place % line.stride);
-                        readers.next_back().is_none_or(|tap| tap * line.dilation >= place)
+                    phases(line, case).enumerate().all(|(first, readers)| {
+                        readers.last().is_none_or(|tap| tap * line.dilation >= first + line.before)
                     })
                 };
                 case.border == Border::Zeros && lines.all(is_reversible)
@@ -130,13 +134,20 @@ pub fn can(algorithm: Algorithm, operation: Operation, case: &Case) -> bool {
         Algorithm::Strassen => {
             let (outs, ins) = (case.weight[0] / case.groups, case.weight[1]);
             let (outs, ins) = if is_adjoint(operation, case) { (ins, outs) } else { (outs, ins) };
-            let taps: usize = definition.lines.iter().map(|line| line.kernel).product();
+            // Of an input gradient's phases one alone is not zero.
+            let taps_of = |line: &Line| {
+                if !is_adjoint(operation, case) {
+                    return line.kernel;
+                }
+                let mut read = phases(line, case).map(|readers| readers.len()).filter(|&taps| taps > 0);
+                read.next().filter(|_| read.next().is_none()).unwrap_or(0)
+            };
+            let taps: usize = definition.lines.iter().map(taps_of).product();
             outs > 0
                 && outs.is_multiple_of(2)
                 && ins * taps > 0
                 && (ins * taps).is_multiple_of(2)
                 && operation != Operation::WeightGrad
-                && (!is_adjoint(operation, case) || definition.lines.iter().all(|line| line.stride == 1))
                 && can(Algorithm::Fused, operation, case)
         }
         Algorithm::WinogradF2 | Algorithm::WinogradF4 => {

@@ -3,9 +3,15 @@
 use super::cases::{Case, Pad};
 use super::oracle::Border;
 
-/// Every named case; small, so that all combinations of everything else can be tried on each.
+/// Every named case; small, so that all combinations of everything else can be tried on each. `NAMED_CASES=3/10` makes that every
+/// tenth from the third on, where all of them take too long.
 pub fn all() -> Vec<Case> {
-    [convolutions(), batches(), borders(), groups(), other_ranks(), transposed()].concat()
+    let cases = [convolutions(), batches(), borders(), groups(), other_ranks(), transposed()].concat();
+    let Ok(part) = std::env::var("NAMED_CASES") else { return cases };
+    let numbers =
+        part.split_once('/').and_then(|(first, step)| Some((first.parse::<usize>().ok()?, step.parse().ok()?)));
+    let Some((first @ 1.., step @ 1..)) = numbers else { panic!("NAMED_CASES={part}: it is FIRST/STEP, as 1/10") };
+    cases.into_iter().skip(first - 1).step_by(step).collect()
 }
 
 fn conv(name: &str, input: [usize; 4], weight: [usize; 4]) -> Case {
@@ -64,6 +70,11 @@ fn convolutions() -> Vec<Case> {
         conv("a border of two cells", [1, 12, 8, 14], [33, 12, 5, 5]).pad(&[2, 2]),
         conv("a border of dilated taps", [1, 11, 9, 29], [20, 11, 3, 3]).dilation(&[2, 3]).pad(&[2, 3]),
         conv("a border wider than the kernel", [1, 16, 3, 9], [35, 16, 3, 3]).pad(&[4, 5]),
+        conv("one tap by two", [3, 30, 13, 27], [26, 30, 1, 1]).stride(&[2, 2]),
+        conv("taps that all read the same phase", [2, 4, 9, 11], [6, 4, 3, 3])
+            .dilation(&[2, 4])
+            .stride(&[2, 2])
+            .pad(&[1, 3]),
         conv("a border by two", [1, 13, 12, 27], [34, 13, 3, 3]).stride(&[2, 2]).pad(&[1, 1]),
         conv("three taps by two, windows behind the input", [1, 5, 19, 8], [6, 5, 3, 3])
             .stride(&[2, 2])
@@ -207,6 +218,7 @@ fn groups() -> Vec<Case> {
 
 fn other_ranks() -> Vec<Case> {
     vec![
+        Case::new("volume: one tap by two and three", &[2, 4, 5, 6, 7], &[6, 4, 1, 1, 1]).stride(&[2, 3, 2]),
         Case::new("line", &[2, 3, 11], &[4, 3, 3]).stride(&[2]).pad(&[1]).bias(),
         Case::new("line, grouped and dilated", &[3, 4, 13], &[6, 2, 4]).groups(2).dilation(&[3]).sides(&[(2, 1)]),
         Case::new("line, three taps", &[2, 5, 37], &[4, 5, 3]).sides(&[(0, 2)]).bias(),
