@@ -3,7 +3,7 @@
 # decision that depends on memory nobody has written: all algorithms on every tenth of the named edge cases, with outputs
 # and workspaces of foreign content, and the tiles and tails of the microkernels.
 #
-# It knows no AVX-512 and hides it from the program, which then takes its kernels for AVX2. Takes MINUTES minutes.
+# It knows no AVX-512 and hides it from the program, which then takes its kernels for AVX2. Takes five minutes after the tests are built.
 # `NAMED_CASES=2/10` in the environment takes other cases, and filters of tests may be given in place of those below.
 set -eu
 cd "$(dirname "$0")/.."

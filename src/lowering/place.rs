@@ -48,24 +48,23 @@ impl Place {
     /// Puts the first `count` cells of `row`, or zeros, into the first `len` of `out`.
     #[inline(always)]
     pub fn fill<T: Element, S: Simd>(self, simd: S, row: Option<&[T]>, count: usize, out: &mut [T], len: usize) {
-        let row = row.map(|row| (row, &row[..count]));
         match (self, row) {
             (Self::Register { before }, row) => {
-                let cells = row.map_or(T::splat(simd, T::zero()), |(row, _)| load_first(simd, row, count));
+                let cells = row.map_or(T::splat(simd, T::zero()), |row| load_first(simd, row, count));
                 T::put(simd, cells, &mut out[before..]);
             }
             (_, None) => out[..len].fill(T::zero()),
-            (Self::Whole { before }, Some((_, row))) => {
+            (Self::Whole { before }, Some(row)) => {
                 place_row(&mut out[..len], before, count, |inside| copy_row(inside, &row[..inside.len()]));
             }
-            (Self::Half, Some((_, row))) => {
-                place_row(&mut out[..len], 0, count.div_ceil(2), |inside| T::halve(simd, row, inside));
+            (Self::Half, Some(row)) => {
+                place_row(&mut out[..len], 0, count.div_ceil(2), |inside| T::halve(simd, &row[..count], inside));
             }
-            (Self::Halves { columns, is_swapped, before }, Some((_, row))) => {
+            (Self::Halves { columns, is_swapped, before }, Some(row)) => {
                 let (even, odd) = out[..len].split_at_mut(columns);
                 let (even, odd) = if is_swapped { (odd, even) } else { (even, odd) };
-                place_row(even, before[0], count.div_ceil(2), |inside| T::halve(simd, row, inside));
-                place_row(odd, before[1], count / 2, |inside| T::halve(simd, &row[1..], inside));
+                place_row(even, before[0], count.div_ceil(2), |inside| T::halve(simd, &row[..count], inside));
+                place_row(odd, before[1], count / 2, |inside| T::halve(simd, &row[1..count], inside));
             }
         }
     }
@@ -93,4 +92,57 @@ fn place_row<T: Element>(row: &mut [T], before: usize, count: usize, fill: impl 
         fill(inside);
     }
     zero_short(right);
+}
+
+#[cfg(test)]
+mod tests {
+    use pulp::WithSimd;
+
+    use super::*;
+    use crate::simd::arch;
+
+    fn lanes<T: Element, S: Simd>() -> usize {
+        T::lanes::<S>()
+    }
+
+    /// Rows of `count` cells, every third of them of zeros, within a border on both sides.
+    struct Rows {
+        before: usize,
+        count: usize,
+        columns: usize,
+    }
+
+    impl WithSimd for Rows {
+        type Output = ();
+
+        fn with_simd<S: Simd>(self, simd: S) {
+            let Self { before, count, columns } = self;
+            let lanes = lanes::<f32, S>();
+            let width = Axis { input: count, pad_before: before, ..Axis::UNIT };
+            let found = Place::of::<f32, S>(width, [1, columns, 1], lanes);
+            assert_eq!(matches!(found, Place::Register { .. }), columns <= lanes);
+            assert!(matches!(Place::of::<f32, S>(width, [1, columns, 1], lanes - 1), Place::Whole { .. }));
+            let image: Vec<f32> = (1..=5 * count).map(|cell| cell as f32).collect();
+            let filled = |place: Place| {
+                let mut out = vec![f32::NAN; 5 * columns + lanes];
+                zero_short(&mut out[..before]);
+                for line in 0..5 {
+                    let row = (line % 3 < 2).then(|| &image[line * count..]);
+                    place.fill(simd, row, count, &mut out[line * columns..], columns);
+                }
+                out.truncate(5 * columns);
+                out
+            };
+            assert_eq!(filled(found), filled(Place::Whole { before }), "{count} of {columns} cells behind {before}");
+        }
+    }
+
+    #[test]
+    fn rows_that_are_one_register_are_those_that_are_copied() {
+        for (before, count) in (0..3).flat_map(|before| (1..MOST_LANES).map(move |count| (before, count))) {
+            for columns in before + count..before + count + 3 {
+                arch().dispatch(Rows { before, count, columns });
+            }
+        }
+    }
 }

@@ -256,6 +256,14 @@ fn cells_ahead<T>(geometry: &ConvGeometry, slab: &Slab, image: Flat<'_, T>) -> O
     }
 }
 
+/// Asks for so many cells from a place of the image on, or behind it.
+#[inline(always)]
+fn ask_for_row<T>(image: Flat<'_, T>, start: usize, cells: usize) {
+    let row = image.cells.as_ptr().wrapping_add(start);
+    let lines = (0..cells).step_by(LINE_BYTES / size_of::<T>());
+    lines.for_each(|cell| ask_for_line::<T, false>(row.wrapping_add(cell)));
+}
+
 /// The same for a contiguous image with zeros around it and one or two phases: the usual case, without a decision for
 /// each row and phase.
 struct FromSlice<'a, T> {
@@ -294,9 +302,7 @@ impl<T: Element> WithSimd for FromSlice<'_, T> {
                     let row = depth.filter(|_| height < h.input).map(|depth| {
                         let start = channel * image.channel_len + depth * image.plane_len + height * w.input;
                         if let Some(ahead) = ahead {
-                            let row = image.cells.as_ptr().wrapping_add(start + ahead);
-                            let lines = (0..w.input).step_by(LINE_BYTES / size_of::<T>());
-                            lines.for_each(|cell| ask_for_line::<T, false>(row.wrapping_add(cell)));
+                            ask_for_row(image, start + ahead, w.input);
                         }
                         &image.cells[start..]
                     });
