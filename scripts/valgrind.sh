@@ -3,8 +3,9 @@
 # decision that depends on memory nobody has written: all algorithms on every tenth of the named edge cases, with outputs
 # and workspaces of foreign content, and the tiles and tails of the microkernels.
 #
-# It knows no AVX-512 and hides it from the program, which then takes its kernels for AVX2. Takes five minutes after the tests are built.
-# `NAMED_CASES=2/10` in the environment takes other cases, and filters of tests may be given in place of those below.
+# It knows no AVX-512 and hides it from the program, which then takes its kernels for AVX2. Takes five minutes after
+# the tests are built. `NAMED_CASES=2/10` in the environment takes other cases, and filters of tests may be given in
+# place of those below.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -26,6 +27,7 @@ if [ $# -eq 0 ]; then
 fi
 for program in $programs; do
     # One test at a time: valgrind runs one thread at a time anyway.
-    PROPTEST_CASES=8 NAMED_CASES="${NAMED_CASES:-1/10}" valgrind --tool=memcheck --error-exitcode=1 --errors-for-leak-kinds=none --leak-check=no \
-        --fair-sched=yes "$program" --test-threads 1 "$@"
+    PROPTEST_CASES=8 NAMED_CASES="${NAMED_CASES:-1/10}" \
+        valgrind --tool=memcheck --error-exitcode=1 --errors-for-leak-kinds=none --leak-check=no \
+            --fair-sched=yes "$program" --test-threads 1 "$@"
 done
