@@ -1,6 +1,8 @@
 //! The channels of one group of an image, and the slice that its rows lie in.
 
-use ndarray::{ArrayView4, ArrayView5};
+use std::ops::Range;
+
+use ndarray::{ArrayView4, ArrayView5, s};
 
 use super::group_image;
 use crate::geometry::ConvGeometry;
@@ -35,6 +37,12 @@ impl<'a, T> Image<'a, T> {
         Self { view, flat }
     }
 
+    /// Some columns of an image of one row.
+    pub fn columns(self, columns: Range<usize>) -> Self {
+        let flat = self.flat.and_then(|flat| Some(Flat { cells: flat.cells.get(columns.start..)?, ..flat }));
+        Self { view: self.view.slice_move(s![.., .., .., columns]), flat }
+    }
+
     /// From channel `first` of an image on, where the axes of a contiguous array have changed places.
     fn permuted(input: ArrayView5<'a, T>, [image, first]: [usize; 2]) -> Option<Flat<'a, T>> {
         let step = |axis: usize| match input.shape()[axis] {
@@ -53,7 +61,7 @@ impl<'a, T> Image<'a, T> {
 mod tests {
     use super::*;
     use crate::ConvOptions;
-    use ndarray::{Array5, Axis, s};
+    use ndarray::{Array5, Axis};
 
     #[test]
     fn a_cell_of_the_slice_is_that_of_the_view_wherever_there_is_one() {

@@ -55,6 +55,11 @@ impl Slab {
         Self::as_it_lies(geometry, step, [depth * height * width, height * width], channels)
     }
 
+    /// The same of some columns of an image of one row, which has `line_len`.
+    pub fn columns(geometry: &ConvGeometry, step: usize, line_len: usize, channels: usize) -> Option<Self> {
+        Self::as_it_lies(geometry, step, [line_len; 2], channels)
+    }
+
     /// The same for the images of a batch, which are the planes of `geometry`.
     pub fn whole_batch(geometry: &ConvGeometry, step: usize, channels: usize) -> Option<Self> {
         let [_, height, width] = geometry.axes.map(|axis| axis.input);

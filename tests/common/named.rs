@@ -219,6 +219,10 @@ fn groups() -> Vec<Case> {
 fn other_ranks() -> Vec<Case> {
     vec![
         Case::new("volume: one tap by two and three", &[2, 4, 5, 6, 7], &[6, 4, 1, 1, 1]).stride(&[2, 3, 2]),
+        Case::new("a long line", &[2, 6, 700], &[34, 6, 5]).dilation(&[2]).sides(&[(2, 7)]).bias(),
+        Case::new("a long line by two, grouped", &[1, 6, 901], &[8, 3, 4]).stride(&[2]).groups(2).pad(&[3]),
+        Case::new("a long line of one tap", &[2, 70, 640], &[9, 70, 1]),
+        Case::new("a long line, mirrored", &[1, 4, 500], &[5, 4, 3]).pad(&[1]).border(Border::Reflect),
         Case::new("line", &[2, 3, 11], &[4, 3, 3]).stride(&[2]).pad(&[1]).bias(),
         Case::new("line, grouped and dilated", &[3, 4, 13], &[6, 2, 4]).groups(2).dilation(&[3]).sides(&[(2, 1)]),
         Case::new("line, three taps", &[2, 5, 37], &[4, 5, 3]).sides(&[(0, 2)]).bias(),

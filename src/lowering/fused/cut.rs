@@ -74,6 +74,7 @@ const MIN_CHANNELS: usize = 128;
 const SHORT_ROW: usize = 7;
 
 /// The cut before its offsets are worked out.
+#[derive(Clone)]
 pub(super) struct Cut {
     /// Whether planes are the images of a batch.
     pub is_folded: bool,

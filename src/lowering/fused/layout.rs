@@ -2,6 +2,7 @@
 
 use super::choose_lanes::choose_lanes;
 use super::cut::{Cut, is_read_in_place, is_small, tile_channels, window_step};
+use super::line::{Part, parts_of_line};
 use crate::geometry::ConvGeometry;
 use crate::lowering::cells::may_be_bare;
 use crate::lowering::fold::folded;
@@ -13,6 +14,8 @@ use crate::parallel;
 /// Everything that is known before the arrays come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Layout {
+    /// The parts of a line that is too long to be copied as a whole, which are computed one by one. All are cut as told here.
+    pub parts: Vec<Part>,
     /// What is computed in place of the geometry, where the images of a batch are the planes of one image.
     pub folded: Option<ConvGeometry>,
     pub lanes: Lanes,
@@ -34,7 +37,7 @@ pub(crate) struct Layout {
     pub slab_len: usize,
     pub panel_len: usize,
     pub sums_len: usize,
-    slack: usize,
+    pub(super) slack: usize,
 }
 
 impl Layout {
@@ -42,19 +45,13 @@ impl Layout {
         let folded = folded(geometry).filter(|_| is_small(geometry) && !is_read_in_place(geometry, vector));
         let g = folded.as_ref().unwrap_or(geometry);
         let wanted = if folded.is_some() { Cut::folded } else { Cut::wanted };
-        let is_large = |cut: &Cut| cut.len(g, vector).saturating_mul(vector.size) > workspace_bytes;
-        let cut = |lanes: Lanes| {
-            let mut cut = wanted(g, (vector, lanes, tile_channels(g, lanes, vector)), parallel::threads());
-            while is_large(&cut) && cut.shrink() {}
-            cut
+        let (cut, is_large) = fitting_cut(g, wanted, vector, workspace_bytes);
+        let parts = if is_large { parts_of_line(g, vector, workspace_bytes) } else { vec![] };
+        let layout = match parts.first() {
+            Some(Part { layout, .. }) => layout.clone(),
+            None => Self::of(g, vector, cut),
         };
-        let cut = match cut(choose_lanes(std::iter::once(g), vector)) {
-            // The rows of the patch matrix are not cut there.
-            large if large.lanes == Lanes::Rows && is_large(&large) => cut(Lanes::Windows),
-            cut => cut,
-        };
-        let layout = Self::of(g, vector, cut);
-        Self { folded, ..layout }
+        Self { folded, parts, ..layout }
     }
 
     pub(super) fn of(geometry: &ConvGeometry, vector: Vector, cut: Cut) -> Self {
@@ -63,6 +60,7 @@ impl Layout {
         let [_, _, ow] = geometry.axes.map(|axis| axis.output);
         debug_assert!(cut.planes * cut.rows * ow > 0 || geometry.windows() == 0);
         Self {
+            parts: vec![],
             folded: None,
             lanes: cut.lanes,
             block_rows: cut.block_rows,
@@ -90,6 +88,29 @@ impl Layout {
     pub fn slot_len(&self) -> usize {
         self.slab_len + self.panels * self.panel_len + self.sums_len + self.slack
     }
+}
+
+/// The cut that fits the memory, and whether there is none.
+pub(super) fn fitting_cut(
+    geometry: &ConvGeometry,
+    wanted: fn(&ConvGeometry, (Vector, Lanes, usize), usize) -> Cut,
+    vector: Vector,
+    workspace_bytes: usize,
+) -> (Cut, bool) {
+    let g = geometry;
+    let is_large = |cut: &Cut| cut.len(g, vector).saturating_mul(vector.size) > workspace_bytes;
+    let cut = |lanes: Lanes| {
+        let mut cut = wanted(g, (vector, lanes, tile_channels(g, lanes, vector)), parallel::threads());
+        while is_large(&cut) && cut.shrink() {}
+        cut
+    };
+    let cut = match cut(choose_lanes(std::iter::once(g), vector)) {
+        // The rows of the patch matrix are not cut there.
+        large if large.lanes == Lanes::Rows && is_large(&large) => cut(Lanes::Windows),
+        cut => cut,
+    };
+    let is_large = is_large(&cut);
+    (cut, is_large)
 }
 
 /// A way of common L2 caches, and how many of the ways the rows of all channels may take that begin at the same place of it.

@@ -17,6 +17,7 @@ mod channels;
 mod choose_lanes;
 mod cut;
 mod layout;
+mod line;
 mod phases;
 mod rows;
 mod shares;
@@ -49,11 +50,14 @@ use crate::parallel;
 /// `output [N, OC, windows] = W · Cols(input)`, with the weights as [`pack_weights`] left them.
 pub(super) fn forward<T: Element>(
     (geometry, layout): (&ConvGeometry, &Layout),
-    PackedWeights { values: weights, are_finite }: &PackedWeights<T>,
+    weights: &PackedWeights<T>,
     input: ArrayView5<'_, T>,
     epilogue: Epilogue<'_, T>,
     (output, workspace): (ArrayViewMut3<'_, T>, &mut [T]),
 ) {
+    if !layout.parts.is_empty() {
+        return line::forward((geometry, layout), weights, input, epilogue, (output, workspace));
+    }
     let (g, input) = match &layout.folded {
         Some(folded) => (folded, fold_input(input)),
         None => (geometry, input),
@@ -77,11 +81,8 @@ pub(super) fn forward<T: Element>(
         })
     });
     parallel::for_each(pieces, workspace, layout.slot_len(), |(image, channel, window, piece), slot: &mut [T]| {
-        let group = channel / outs;
-        let (weights, first) = (&weights[group * (weights.len() - TAIL_SLACK) / g.groups..], channel % outs);
-        let are_finite = *are_finite;
-        let mut task = Task { geometry: g, layout, weights, are_finite, first, epilogue, channel, window, piece };
-        task.run(Image::of(g, input, image, group), slot);
+        let mut task = Task::new((g, layout), weights, epilogue, (channel, window, piece));
+        task.run(Image::of(g, input, image, channel / outs), slot);
     });
 }
 
@@ -101,7 +102,19 @@ struct Task<'a, 'e, 'o, T> {
     piece: ArrayViewMut3<'o, T>,
 }
 
-impl<'a, T: Element> Task<'a, '_, '_, T> {
+impl<'a, 'e, 'o, T: Element> Task<'a, 'e, 'o, T> {
+    fn new(
+        (geometry, layout): (&'a ConvGeometry, &'a Layout),
+        PackedWeights { values: weights, are_finite }: &'a PackedWeights<T>,
+        epilogue: Epilogue<'e, T>,
+        (channel, window, piece): (usize, usize, ArrayViewMut3<'o, T>),
+    ) -> Self {
+        let outs = geometry.group_out_channels();
+        let weights = &weights[channel / outs * (weights.len() - TAIL_SLACK) / geometry.groups..];
+        let (are_finite, first) = (*are_finite, channel % outs);
+        Self { geometry, layout, weights, are_finite, first, epilogue, channel, window, piece }
+    }
+
     /// Channels, images, and windows of each image.
     fn dims(&self) -> [usize; 3] {
         self.piece.dim().into()

@@ -1,0 +1,148 @@
+//! Lines that are too long for a task to copy all that its windows read: each part of the windows is a convolution of its own, of
+//! those cells of the line.
+
+use std::ops::Range;
+
+use ndarray::{ArrayView5, ArrayViewMut3, Axis};
+
+use super::Task;
+use super::cut::{Cut, window_step};
+use super::layout::{Layout, fitting_cut};
+use crate::element::Element;
+use crate::geometry::{Axis as Spatial, ConvGeometry, PadMode};
+use crate::lowering::Epilogue;
+use crate::lowering::fold::fold_output;
+use crate::lowering::image::Image;
+use crate::lowering::lanes::Vector;
+use crate::lowering::pieces::{channel_blocks, cut_up, even_blocks, full_blocks};
+use crate::lowering::slab::Slab;
+use crate::lowering::weights::PackedWeights;
+use crate::parallel;
+
+/// Windows of the shortest part.
+const LEAST_WINDOWS: usize = 64;
+
+/// Some windows of a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub geometry: ConvGeometry,
+    pub layout: Layout,
+    /// The cells of the line that they read.
+    pub cells: Range<usize>,
+}
+
+/// The fewest parts of which each fits the memory, if possible; none where the image is no line, or its border not of zeros.
+pub(super) fn parts_of_line(geometry: &ConvGeometry, vector: Vector, workspace_bytes: usize) -> Vec<Part> {
+    let [depth, height, width] = geometry.axes;
+    let extent = width.extent();
+    let is_possible = [depth, height] == [Spatial::UNIT; 2]
+        && (geometry.pad_mode == PadMode::Zeros || width.pad_before + width.pad_after == 0)
+        // Each window reads a cell.
+        && width.pad_before < extent
+        && width.pad_after < extent;
+    let lengths = std::iter::successors(Some(width.output), |length| Some(length.div_ceil(2)))
+        .skip(1)
+        .take_while(|&length| is_possible && length >= LEAST_WINDOWS);
+    let mut parts = vec![];
+    for length in lengths {
+        let found: Vec<_> = full_blocks(width.output, length).map(|windows| part_of(geometry, windows)).collect();
+        let (cut, is_large) = fitting_cut(&found[0].0, Cut::wanted, vector, workspace_bytes);
+        let layout = |geometry: &ConvGeometry| {
+            let (step, channels) = (window_step(geometry, cut.lanes), geometry.group_in_channels());
+            let image = Slab::columns(geometry, step, width.input, channels);
+            Layout { image, ..Layout::of(geometry, vector, cut.clone()) }
+        };
+        parts =
+            found.into_iter().map(|(geometry, cells)| Part { layout: layout(&geometry), geometry, cells }).collect();
+        if !is_large {
+            break;
+        }
+    }
+    parts
+}
+
+/// The convolution that computes some windows of a line, and the cells that they read.
+fn part_of(geometry: &ConvGeometry, windows: Range<usize>) -> (ConvGeometry, Range<usize>) {
+    let [depth, height, width] = geometry.axes;
+    let first = windows.start * width.stride;
+    let end = (windows.end - 1) * width.stride + width.extent();
+    let [start, stop] = [first, end].map(|place| place.saturating_sub(width.pad_before).min(width.input));
+    let part = Spatial {
+        input: stop - start,
+        output: windows.len(),
+        pad_before: width.pad_before.saturating_sub(first),
+        pad_after: end.saturating_sub(width.pad_before + width.input),
+        ..width
+    };
+    (ConvGeometry { axes: [depth, height, part], ..geometry.clone() }, start..stop)
+}
+
+/// All parts of a line.
+pub(super) fn forward<T: Element>(
+    (geometry, layout): (&ConvGeometry, &Layout),
+    weights: &PackedWeights<T>,
+    input: ArrayView5<'_, T>,
+    epilogue: Epilogue<'_, T>,
+    (output, workspace): (ArrayViewMut3<'_, T>, &mut [T]),
+) {
+    let outs = geometry.group_out_channels();
+    let cut = |all| even_blocks(all, layout.channels, layout.channel_unit);
+    let parts = || layout.parts.iter().map(|part| (part.geometry.windows(), part));
+    let pieces = channel_blocks(fold_output(output, false), outs, cut).flat_map(move |(image, channel, line)| {
+        cut_up(line, Axis(2), parts()).map(move |(part, piece)| (image, channel, part, piece))
+    });
+    parallel::for_each(pieces, workspace, layout.slot_len(), |(image, channel, part, piece), slot: &mut [T]| {
+        let mut task = Task::new((&part.geometry, &part.layout), weights, epilogue, (channel, 0, piece));
+        let image = Image::of(geometry, input, image, channel / outs);
+        task.run(image.columns(part.cells.clone()), slot);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ConvOptions;
+
+    #[test]
+    fn parts_have_all_windows_of_a_line_and_the_cells_that_they_read() {
+        for (length, kernel, (stride, dilation), (before, after)) in [
+            (1000, 1, (1, 1), (0, 0)),
+            (1003, 5, (1, 3), (2, 9)),
+            (1501, 4, (3, 2), (6, 0)),
+            (900, 2, (1, 70), (70, 0)),
+            (800, 3, (5, 1), (0, 1)),
+        ] {
+            let options = ConvOptions::<1>::new().stride([stride]).dilation([dilation]);
+            let options = options.padding(crate::Padding::Explicit([(before, after)]));
+            let geometry = options.geometry(&[2, 6, length], &[8, 6, kernel]).unwrap();
+            let parts = parts_of_line(&geometry, Vector::of::<f32>(), 1);
+            assert!(parts.len() > 1, "{geometry:?}");
+            let [_, _, width] = geometry.axes;
+            let mut window = 0;
+            for Part { geometry: part, cells, .. } in &parts {
+                let [.., axis] = part.axes;
+                assert_eq!(axis.input, cells.len());
+                for (local, tap) in (0..axis.output).flat_map(|local| (0..kernel).map(move |tap| (local, tap))) {
+                    let found = axis.source(local, tap, PadMode::Zeros).map(|cell| cell + cells.start);
+                    assert_eq!(found, width.source(window + local, tap, PadMode::Zeros), "{geometry:?}");
+                }
+                window += axis.output;
+            }
+            assert_eq!(window, width.output);
+        }
+    }
+
+    #[test]
+    fn a_long_line_needs_no_more_memory_than_it_may_have() {
+        for (channels, kernel, dilation) in [(64, 2, 512), (64, 1, 1), (256, 1, 1), (64, 9, 4)] {
+            let options = ConvOptions::<1>::new().dilation([dilation]);
+            let geometry = options.geometry(&[1, channels, 16000], &[128, channels, kernel]).unwrap();
+            for bytes in [2 << 20, 256 << 10] {
+                for vector in [Vector::of::<f32>(), Vector::of::<f64>()] {
+                    let layout = Layout::new(&geometry, vector, bytes);
+                    assert!(layout.slot_len() * vector.size <= bytes + 512, "{channels} channels, {kernel} taps");
+                }
+            }
+        }
+    }
+}
