@@ -31,8 +31,51 @@ pub(crate) struct Part {
     pub cells: Range<usize>,
 }
 
+impl Part {
+    /// All windows of any geometry.
+    pub(super) fn whole(geometry: ConvGeometry, vector: Vector, cut: Cut) -> Self {
+        let [.., width] = geometry.axes;
+        Self { layout: Layout::of(&geometry, vector, cut), geometry, cells: 0..width.input }
+    }
+
+    /// All parts of a line, of so many windows each, which are cut alike.
+    pub(super) fn all(line: &ConvGeometry, windows: usize, vector: Vector, cut: &Cut) -> Vec<Self> {
+        let [.., width] = line.axes;
+        let part = |windows: Range<usize>| {
+            let (geometry, cells) = part_of(line, windows);
+            let (step, channels) = (window_step(&geometry, cut.lanes), geometry.group_in_channels());
+            let image = Slab::columns(&geometry, step, width.input, channels);
+            let layout = Layout { image, ..Layout::of(&geometry, vector, cut.clone()) };
+            Self { geometry, layout, cells }
+        };
+        full_blocks(width.output, windows).map(part).collect()
+    }
+}
+
 /// The fewest parts of which each fits the memory, if possible; none where the image is no line, or its border not of zeros.
 pub(super) fn parts_of_line(geometry: &ConvGeometry, vector: Vector, workspace_bytes: usize) -> Vec<Part> {
+    let cuts = part_lengths(geometry).map(|windows| {
+        let (first, _) = part_of(geometry, 0..windows);
+        (windows, fitting_cut(&first, Cut::wanted, vector, workspace_bytes))
+    });
+    let chosen = first_or_last(cuts, |(_, (_, is_large))| !is_large);
+    chosen.map_or_else(Vec::new, |(windows, (cut, _))| Part::all(geometry, windows, vector, &cut))
+}
+
+/// The first value that will do, or else the last.
+pub(super) fn first_or_last<V>(mut values: impl Iterator<Item = V>, will_do: impl Fn(&V) -> bool) -> Option<V> {
+    let mut last = values.next()?;
+    while !will_do(&last) {
+        match values.next() {
+            Some(value) => last = value,
+            None => break,
+        }
+    }
+    Some(last)
+}
+
+/// Windows of the parts that a line may be cut into: halves, quarters, … None where it may not.
+pub(super) fn part_lengths(geometry: &ConvGeometry) -> impl Iterator<Item = usize> {
     let [depth, height, width] = geometry.axes;
     let extent = width.extent();
     let is_possible = [depth, height] == [Spatial::UNIT; 2]
@@ -40,29 +83,13 @@ pub(super) fn parts_of_line(geometry: &ConvGeometry, vector: Vector, workspace_b
         // Each window reads a cell.
         && width.pad_before < extent
         && width.pad_after < extent;
-    let lengths = std::iter::successors(Some(width.output), |length| Some(length.div_ceil(2)))
+    std::iter::successors(Some(width.output), |length| Some(length.div_ceil(2)))
         .skip(1)
-        .take_while(|&length| is_possible && length >= LEAST_WINDOWS);
-    let mut parts = vec![];
-    for length in lengths {
-        let found: Vec<_> = full_blocks(width.output, length).map(|windows| part_of(geometry, windows)).collect();
-        let (cut, is_large) = fitting_cut(&found[0].0, Cut::wanted, vector, workspace_bytes);
-        let layout = |geometry: &ConvGeometry| {
-            let (step, channels) = (window_step(geometry, cut.lanes), geometry.group_in_channels());
-            let image = Slab::columns(geometry, step, width.input, channels);
-            Layout { image, ..Layout::of(geometry, vector, cut.clone()) }
-        };
-        parts =
-            found.into_iter().map(|(geometry, cells)| Part { layout: layout(&geometry), geometry, cells }).collect();
-        if !is_large {
-            break;
-        }
-    }
-    parts
+        .take_while(move |&length| is_possible && length >= LEAST_WINDOWS)
 }
 
 /// The convolution that computes some windows of a line, and the cells that they read.
-fn part_of(geometry: &ConvGeometry, windows: Range<usize>) -> (ConvGeometry, Range<usize>) {
+pub(super) fn part_of(geometry: &ConvGeometry, windows: Range<usize>) -> (ConvGeometry, Range<usize>) {
     let [depth, height, width] = geometry.axes;
     let first = windows.start * width.stride;
     let end = (windows.end - 1) * width.stride + width.extent();

@@ -18,6 +18,7 @@ mod choose_lanes;
 mod cut;
 mod layout;
 mod line;
+mod phase_cut;
 mod phases;
 mod rows;
 mod shares;

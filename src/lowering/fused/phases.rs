@@ -8,9 +8,8 @@ use std::ops::Range;
 use ndarray::{ArrayView2, ArrayView5, ArrayViewMut2, ArrayViewMut3, Axis, s};
 
 use super::Task;
-use super::choose_lanes::choose_lanes;
-use super::cut::{Cut, channel_unit, fill_lanes};
-use super::layout::Layout;
+use super::line::{Part, first_or_last, part_lengths};
+use super::phase_cut::PhaseCut;
 use super::weights::{pack_weights, phase_kernels, weights_len};
 use crate::element::Element;
 use crate::gemm::TAIL_SLACK;
@@ -25,9 +24,6 @@ use crate::lowering::weights::PackedWeights;
 use crate::parallel;
 use crate::simd::{Output, arch};
 
-/// A task's phases of columns, which are written, put side by side and then not needed any more.
-const COLUMN_BYTES: usize = 512 << 10;
-
 /// Gradients of more bytes go to memory.
 const FAR_BYTES: usize = 8 << 20;
 
@@ -40,10 +36,11 @@ pub(crate) struct Phases {
     input: [usize; 3],
     /// Channels of one task.
     channels: usize,
-    /// Rows of each phase of one task.
-    rows: usize,
+    /// Cells of the rows of one task, whole rows of all phases; or of a part of a line.
+    band: usize,
+    is_strip: bool,
     /// By plane, row and column; `None` where no tap reads a phase.
-    parts: Vec<Option<Part>>,
+    parts: Vec<Option<PhasePart>>,
     /// Elements of all phases of columns.
     columns_len: usize,
     slot_len: usize,
@@ -53,9 +50,10 @@ pub(crate) struct Phases {
 
 /// The convolution of one phase.
 #[derive(Debug, Clone)]
-struct Part {
+struct PhasePart {
     phase: Phase,
-    layout: Layout,
+    /// All of it, or parts of a line one after the other.
+    strips: Vec<Part>,
     /// Where its packed weights lie.
     weights: Range<usize>,
 }
@@ -69,22 +67,32 @@ impl Phases {
     pub fn new(geometry: &ConvGeometry, vector: Vector, workspace_bytes: usize) -> Option<Self> {
         let (counts, input) = (geometry.phase_counts(), geometry.axes.map(|axis| axis.input));
         let phases = geometry.phases()?;
-        let mut cut = Shared::wanted(geometry, &phases, vector);
-        while cut.bytes(vector) > workspace_bytes && cut.shrink() {}
-        let (columns_len, task_len) = (cut.columns_len(), cut.task_len(vector));
-        let (channels, rows) = (cut.channels, cut.rows);
+        let geometries: Vec<_> = phases.iter().map(|phase| &phase.geometry).collect();
+        let cuts = std::iter::once(None).chain(strip_lengths(&geometries).map(Some)).map(|windows| {
+            let cut = PhaseCut::fitting((geometry, &geometries), windows, vector, workspace_bytes);
+            (windows, cut)
+        });
+        let (windows, cut) = first_or_last(cuts, |(_, cut)| cut.bytes(vector) <= workspace_bytes)?;
+        let (columns_len, task_len, channels) = (cut.columns_len(), cut.task_len(vector), cut.channels);
+        let [_, rows, columns] = counts;
+        let band = windows.map_or(cut.rows * rows * input[2], |windows| windows * columns);
         let mut end = 0;
         let parts = phases.into_iter().zip(cut.parts).map(|(phase, part)| {
-            let layout = Layout::of(&phase.geometry, vector, part?.1);
+            let (whole, (_, cut)) = (&phase.geometry, part?);
+            let strips = match windows {
+                Some(windows) => Part::all(whole, windows, vector, &cut),
+                None => vec![Part::whole(whole.clone(), vector, cut)],
+            };
             let start = end;
-            end += weights_len(&phase.geometry, &layout, vector);
-            Some(Part { phase, layout, weights: start..end })
+            end += weights_len(whole, &strips.first()?.layout, vector);
+            Some(PhasePart { phase, strips, weights: start..end })
         });
         let parts = parts.collect();
         let slack = 3 * ALIGNMENT_BYTES / vector.size;
         let slot_len = task_len.saturating_add(columns_len).saturating_add(slack);
         let bytes = geometry.input_shape().into_iter().fold(vector.size, usize::saturating_mul);
-        Some(Self { counts, input, channels, rows, parts, columns_len, slot_len, is_far: bytes > FAR_BYTES })
+        let is_strip = windows.is_some();
+        Some(Self { counts, input, channels, band, is_strip, parts, columns_len, slot_len, is_far: bytes > FAR_BYTES })
     }
 
     /// Elements of the scratch memory of one lane.
@@ -95,7 +103,9 @@ impl Phases {
     /// The kernels `[OC, C/g · taps]` of the convolution, packed for each phase.
     pub fn pack_weights<T: Element>(&self, kernels: ArrayView2<'_, T>, geometry: &ConvGeometry) -> Vec<T> {
         let mut packed = vec![];
-        for Part { phase, layout, .. } in self.parts.iter().flatten() {
+        for PhasePart { phase, strips, .. } in self.parts.iter().flatten() {
+            // Strips have the same kernels, in the same order.
+            let layout = &strips.first().expect("a strip or more").layout;
             packed.extend(pack_weights(phase_kernels(kernels, geometry, phase).view(), geometry.groups, layout));
         }
         packed
@@ -111,25 +121,31 @@ impl Phases {
     ) {
         let [_, height, width] = self.input;
         let group = (output.len_of(Axis(1)) / groups).max(1);
-        let band = self.rows * self.counts[1] * width;
         let pieces = channel_blocks(output, group, |all| full_blocks(all, self.channels)).flat_map(
             move |(image, channel, cells)| {
                 blocks(cells, Axis(1), height * width).flat_map(move |(start, plane)| {
                     let plane_number = start / (height * width);
-                    blocks(plane, Axis(1), band)
-                        .map(move |(cell, piece)| (image, channel, [plane_number, cell / width], piece))
+                    blocks(plane, Axis(1), self.band)
+                        .map(move |(cell, piece)| (image, channel, [plane_number, cell], piece))
                 })
             },
         );
-        parallel::for_each(pieces, workspace, self.slot_len, |(image, channel, place, mut piece), slot: &mut [T]| {
-            let (columns, slot) = aligned(slot).split_at_mut(self.columns_len);
-            for row in 0..self.counts[1].min(piece.ncols() / width) {
-                let (first, are_finite) = (channel % group, *are_finite);
-                let band = Band { phases: self, weights, are_finite, groups, first, place, row };
-                band.run((grad_output, image, channel / group), piece.view_mut(), (columns, slot));
-            }
-            epilogue.apply(channel, piece);
-        });
+        parallel::for_each(
+            pieces,
+            workspace,
+            self.slot_len,
+            |(image, channel, [plane, cell], mut piece), slot: &mut [T]| {
+                let (columns, slot) = aligned(slot).split_at_mut(self.columns_len);
+                let (width, strip) = if self.is_strip { (piece.ncols(), cell / self.band) } else { (width, 0) };
+                for row in 0..self.counts[1].min(piece.ncols() / width) {
+                    let (first, are_finite) = (channel % group, *are_finite);
+                    let place = [plane, cell / self.input[2]];
+                    let band = Band { phases: self, weights, are_finite, groups, first, place, row, strip, width };
+                    band.run((grad_output, image, channel / group), piece.view_mut(), (columns, slot));
+                }
+                epilogue.apply(channel, piece);
+            },
+        );
     }
 }
 
@@ -142,6 +158,9 @@ struct Band<'a, T> {
     first: usize,
     place: [usize; 2],
     row: usize,
+    /// The part of a line, and cells of its rows.
+    strip: usize,
+    width: usize,
 }
 
 impl<T: Element> Band<'_, T> {
@@ -151,15 +170,15 @@ impl<T: Element> Band<'_, T> {
         mut piece: ArrayViewMut2<'_, T>,
         (columns, slot): (&mut [T], &mut [T]),
     ) {
-        let &Phases { counts: [planes, rows, step], input: [.., width], columns_len, .. } = self.phases;
+        let (&Phases { counts: [planes, rows, step], columns_len, .. }, width) = (self.phases, self.width);
         let (channels, lines) = (piece.nrows(), (piece.ncols() / width - self.row).div_ceil(rows));
         let parts = (self.place[0] % planes * rows + self.row) * step;
         let parts = &self.phases.parts[parts..parts + step];
         let area = columns_len / step;
-        let span = |column: usize| (width - column).div_ceil(step);
+        let span = |column: usize| width.saturating_sub(column).div_ceil(step);
         for (column, (part, cells)) in parts.iter().zip(columns.chunks_exact_mut(area)).enumerate() {
-            let Some(Part { phase, layout, weights }) = part else { continue };
-            let g = &phase.geometry;
+            let Some(PhasePart { strips, weights, .. }) = part else { continue };
+            let Some(Part { geometry: g, layout, cells: read }) = strips.get(self.strip) else { continue };
             let line = self.place[0] / planes * g.axes[1].output + self.place[1] / rows;
             let weights = &self.weights[weights.clone()];
             let windows = lines * span(column);
@@ -176,7 +195,7 @@ impl<T: Element> Band<'_, T> {
                 window: line * span(column),
                 piece: ArrayViewMut3::from_shape(piece, &mut cells[..channels * windows]).expect("cut to this size"),
             };
-            task.run(Image::of(g, grad_output, image, group), slot);
+            task.run(Image::of(g, grad_output, image, group).columns(read.clone()), slot);
         }
         let first = self.row * width;
         let output = Output::of(piece.view());
@@ -221,6 +240,13 @@ impl<T: Element> Band<'_, T> {
     }
 }
 
+/// Windows of the parts that all phases of a line may be cut into.
+fn strip_lengths(phases: &[&ConvGeometry]) -> impl Iterator<Item = usize> {
+    let read = phases.iter().copied().filter(|phase| phase.taps() > 0);
+    let are_possible = read.clone().all(|phase| part_lengths(phase).next().is_some());
+    read.take(usize::from(are_possible)).flat_map(part_lengths)
+}
+
 /// Fills rows from cells of even number and those of odd number, zeros where there are none.
 #[inline(always)]
 fn interleave<'r, T: Element>(rows: impl Iterator<Item = &'r mut [T]>, [even, odd]: [Option<&[T]>; 2]) {
@@ -241,69 +267,33 @@ fn interleave<'r, T: Element>(rows: impl Iterator<Item = &'r mut [T]>, [even, od
     }
 }
 
-/// A cut of all phases: they have blocks of rows of their own, but channels and rows in common.
-struct Shared {
-    parts: Vec<Option<(ConvGeometry, Cut)>>,
-    channels: usize,
-    rows: usize,
-    /// Elements of a row of all phases of columns.
-    width: usize,
-    /// What a block of channels is a multiple of.
-    unit: usize,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ConvOptions;
 
-impl Shared {
-    fn wanted(geometry: &ConvGeometry, phases: &[Phase], vector: Vector) -> Self {
-        let parts: Vec<&ConvGeometry> = phases.iter().map(|phase| &phase.geometry).collect();
-        // Channels are cut alike, and so must lie alike.
-        let lanes = choose_lanes(parts.iter().copied().filter(|part| part.taps() > 0), vector);
-        let (threads, unit) = (parallel::threads(), channel_unit(lanes, vector));
-        let cut = |part: &ConvGeometry| {
-            (part.taps() > 0).then(|| (part.clone(), Cut::wanted(part, (vector, lanes, unit), threads)))
-        };
-        let parts: Vec<_> = parts.into_iter().map(cut).collect();
-        let least = |value: fn(&Cut) -> usize| parts.iter().flatten().map(|(_, cut)| value(cut)).min();
-        let channels = least(|cut| cut.channels).unwrap_or(geometry.group_in_channels()).max(1);
-        let rows = least(|cut| cut.rows).unwrap_or(1);
-        let [_, row_step, step] = geometry.phase_counts();
-        let width = step * geometry.axes[2].input.div_ceil(step);
-        let most = COLUMN_BYTES / width.saturating_mul(channels).saturating_mul(vector.size).max(1);
-        let (all_rows, phase_width) = (geometry.axes[1].input.div_ceil(row_step).max(1), width / step);
-        let rows = fill_lanes(rows.min(most.max(1)), all_rows, phase_width.max(1), vector);
-        let mut shared = Self { parts, channels, rows, width, unit };
-        shared.set(channels, rows);
-        shared
-    }
-
-    fn set(&mut self, channels: usize, rows: usize) {
-        (self.channels, self.rows) = (channels, rows);
-        for (_, cut) in self.parts.iter_mut().flatten() {
-            (cut.planes, cut.rows, cut.channels) = (1, rows, channels);
+    #[test]
+    fn a_gradient_needs_no_more_memory_than_it_may_have() {
+        let line = |stride: usize| ConvOptions::<1>::new().stride([stride]).padding(crate::Padding::symmetric([4]));
+        let planes = ConvOptions::<2>::new().stride([2, 2]);
+        for geometry in [
+            line(4).geometry(&[2, 64, 16000], &[128, 64, 9]).unwrap(),
+            line(3).geometry(&[2, 64, 16001], &[128, 64, 10]).unwrap(),
+            // Windows of rows are on the lanes.
+            planes.geometry(&[2, 32, 161, 700], &[1, 32, 5, 20]).unwrap(),
+            planes.geometry(&[2, 3, 224, 1000], &[256, 3, 7, 7]).unwrap(),
+        ] {
+            for (bytes, vector) in [2 << 20, 256 << 10]
+                .into_iter()
+                .flat_map(|bytes| [Vector::of::<f32>(), Vector::of::<f64>()].map(|vector| (bytes, vector)))
+            {
+                let phases = Phases::new(&geometry, vector, bytes).unwrap();
+                assert!(
+                    phases.slot_len() * vector.size <= bytes + 512,
+                    "{} bytes: {geometry:?}",
+                    phases.slot_len() * vector.size
+                );
+            }
         }
-    }
-
-    fn columns_len(&self) -> usize {
-        self.channels.saturating_mul(self.rows).saturating_mul(self.width)
-    }
-
-    /// Elements that the task with the largest phase needs.
-    fn task_len(&self, vector: Vector) -> usize {
-        self.parts.iter().flatten().map(|(part, cut)| cut.len(part, vector)).max().unwrap_or(0)
-    }
-
-    fn bytes(&self, vector: Vector) -> usize {
-        self.task_len(vector).saturating_add(self.columns_len()).saturating_mul(vector.size)
-    }
-
-    /// Makes the cut smaller; false if it cannot be.
-    fn shrink(&mut self) -> bool {
-        if self.rows > 1 {
-            self.set(self.channels, self.rows.div_ceil(2));
-        } else if self.channels > self.unit {
-            self.set(self.channels.div_ceil(2).next_multiple_of(self.unit), 1);
-        } else {
-            return self.parts.iter_mut().flatten().fold(false, |any, (_, cut)| cut.shrink() || any);
-        }
-        true
     }
 }
