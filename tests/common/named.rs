@@ -221,7 +221,10 @@ fn other_ranks() -> Vec<Case> {
         Case::new("volume: one tap by two and three", &[2, 4, 5, 6, 7], &[6, 4, 1, 1, 1]).stride(&[2, 3, 2]),
         Case::new("a long line", &[2, 6, 700], &[34, 6, 5]).dilation(&[2]).sides(&[(2, 7)]).bias(),
         Case::new("a long line by two, grouped", &[1, 6, 901], &[8, 3, 4]).stride(&[2]).groups(2).pad(&[3]),
-        Case::new("a long line by three, dilated", &[2, 5, 769], &[20, 5, 4]).stride(&[3]).dilation(&[2]).sides(&[(3, 1)]),
+        Case::new("a long line by three, dilated", &[2, 5, 769], &[20, 5, 4])
+            .stride(&[3])
+            .dilation(&[2])
+            .sides(&[(3, 1)]),
         Case::new("a long line by two, of even length", &[1, 40, 520], &[3, 40, 2]).stride(&[2]),
         Case::new("a long line of one tap", &[2, 70, 640], &[9, 70, 1]),
         Case::new("a long line, mirrored", &[1, 4, 500], &[5, 4, 3]).pad(&[1]).border(Border::Reflect),

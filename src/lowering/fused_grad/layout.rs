@@ -19,7 +19,7 @@ const PLAIN_SUM_BYTES: usize = 384 << 10;
 
 /// Windows whose gradient is turned at a time: with one tile of channels beside it, it stays near the L1. Fewer would
 /// have the sums read and written too often, so that small images are taken together.
-const WINDOWS: usize = 256;
+pub(super) const WINDOWS: usize = 256;
 
 /// The padded copy of a task's input channels.
 const SLAB_BYTES: usize = 256 << 10;

@@ -10,6 +10,7 @@
 mod layout;
 mod turn;
 
+use layout::WINDOWS;
 pub(crate) use layout::{Layout, applies};
 
 use std::ops::Range;
@@ -161,16 +162,24 @@ impl<'a, T: Element> Task<'a, T> {
         let sums = ArrayViewMut2::from_shape((offsets.len(), self.outs), &mut self.sums[..offsets.len() * self.outs])
             .expect("the sums of all rows");
         let kernel = Kernel::<T>::best();
-        let calls = offsets.len().div_ceil(kernel.columns()) * self.outs.div_ceil(kernel.lanes());
-        let each = next.lines().div_ceil(calls.max(1));
-        let mut turned = Turned { grads: self.grads, windows: images * windows.len(), store, next, each };
+        let calls = self.outs.div_ceil(kernel.lanes());
+        let next = Ahead::new(next, calls * offsets.len().div_ceil(kernel.columns()));
+        let windows_len = images * windows.len();
+        let mut turned = Turned { grads: self.grads, windows: windows_len, store, next, next_rows: Ahead::none() };
         let cells = source.cells.unwrap_or(self.slab);
         if taps == 1 && images == 1 && slab.has_all_windows(g) {
             // The rows of the patch matrix are those of the image, or of its copy.
             let [_, height, width] = g.axes.map(|axis| axis.output);
             let [plane, row] = [0, 1].map(|axis| region.first[axis] - origin[axis]);
             let start = windows.start - (plane * height + row) * width;
+            // The processor foresees the rows of long channels, which go on where the last windows ended.
+            let is_unforeseen = source.cells.is_some() && slab.channel_len <= WINDOWS;
             for (first, sums) in blocks(sums, Axis(0), kernel.columns()) {
+                let later = offsets.chunks(kernel.columns()).nth(first / kernel.columns() + 1);
+                let next = later.filter(|_| is_unforeseen).map_or_else(Input::none, |rows| {
+                    Input::new(cells[rows[0] + start..].as_ptr(), (rows.len(), slab.channel_len), windows.len())
+                });
+                turned.next_rows = Ahead::new(next, calls);
                 turned.multiply((&cells[offsets[first] + start..], slab.channel_len), sums);
             }
             return;
@@ -213,9 +222,9 @@ struct Turned<'a, T> {
     grads: &'a [T],
     windows: usize,
     store: Store,
-    /// What is read next, and the lines of it that each call of the microkernel asks for.
-    next: Input<T>,
-    each: usize,
+    /// What is turned next, and the rows that come after these.
+    next: Ahead<T>,
+    next_rows: Ahead<T>,
 }
 
 impl<T: Element> Turned<'_, T> {
@@ -227,8 +236,31 @@ impl<T: Element> Turned<'_, T> {
             Operands { k: self.windows, left: &[], left_step: 0, right: rows, right_step: 1, right_column: step };
         for (first, tile) in blocks(sums, Axis(1), kernel.lanes()) {
             let left = &self.grads[first * self.windows..];
-            self.next.ask(self.each);
+            self.next_rows.ask();
+            self.next.ask();
             kernel.run(Operands { left, left_step: tile.ncols(), ..operands }, self.store, tile);
         }
+    }
+}
+
+/// What is read later, of which each call of the microkernel asks for some lines.
+struct Ahead<T> {
+    input: Input<T>,
+    lines: usize,
+}
+
+impl<T> Ahead<T> {
+    /// All of it in so many calls.
+    fn new(input: Input<T>, calls: usize) -> Self {
+        Self { lines: input.lines().div_ceil(calls.max(1)), input }
+    }
+
+    fn none() -> Self {
+        Self::new(Input::none(), 0)
+    }
+
+    #[inline(always)]
+    fn ask(&mut self) {
+        self.input.ask(self.lines);
     }
 }
