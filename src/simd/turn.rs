@@ -98,7 +98,8 @@ pub(crate) fn turn_plain<'a, T: Copy + 'a>(blocks: impl Iterator<Item = (usize, 
     });
 }
 
-/// Cuts rows into squares of `N` columns and as many rows for `turn`; the last columns are moved cell by cell.
+/// Cuts rows into squares of `N` columns and as many rows for `turn`; the last square overlaps the one before it. Rows of fewer
+/// columns are moved cell by cell.
 #[inline(always)]
 fn turn_squares<'a, T: Copy + 'a, const N: usize>(
     blocks: impl Iterator<Item = (usize, [&'a [T]; SIDE])>,
@@ -107,8 +108,14 @@ fn turn_squares<'a, T: Copy + 'a, const N: usize>(
 ) {
     for (start, rows) in blocks {
         let columns = rows[0].len();
-        let whole = columns - columns % N;
-        for column in (0..whole).step_by(N) {
+        if columns < N {
+            for column in 0..columns {
+                to.put(column, start, rows.map(|row| row[column]));
+            }
+            continue;
+        }
+        for column in (0..columns).step_by(N) {
+            let column = column.min(columns - N);
             for first in (0..SIDE).step_by(N) {
                 let chunk = |i: usize| rows[first + i][column..].first_chunk().expect("rows of one length");
                 let turned = turn(std::array::from_fn(chunk));
@@ -116,9 +123,6 @@ fn turn_squares<'a, T: Copy + 'a, const N: usize>(
                     to.put(column + j, start + first, turned[j]);
                 }
             }
-        }
-        for column in whole..columns {
-            to.put(column, start, rows.map(|row| row[column]));
         }
     }
 }

@@ -20,7 +20,7 @@ use ndarray::{ArrayView3, ArrayView5, ArrayViewMut2, Axis, s};
 use self::turn::{turn_grad, turn_sums};
 use super::image::Image;
 use super::panel::{Chunks, MAX_LANES, Rows, pack_panel};
-use super::patches::segments;
+use super::patches::{Segment, segments};
 use super::pieces::{blocks, kernel_blocks};
 use super::scratch::aligned;
 use super::slab::{Region, Slab, fill_slab};
@@ -29,6 +29,9 @@ use crate::gemm::{Kernel, Operands, Store};
 use crate::geometry::ConvGeometry;
 use crate::parallel;
 use crate::simd::Input;
+
+/// Panels that hold the windows whose products are added up at a time.
+const PANELS: usize = WINDOWS.div_ceil(MAX_LANES);
 
 /// `weight_grad [OC, C/g · taps] = grad_output · Cols(input)ᵀ`, summed over images and windows in order.
 pub(super) fn weight_grad<T: Element>(
@@ -184,20 +187,17 @@ impl<'a, T: Element> Task<'a, T> {
             }
             return;
         }
-        let chunks = windows.clone().step_by(MAX_LANES).map(|start| {
-            Chunks::new::<T>(segments(g, start..windows.end.min(start + MAX_LANES)), |segment| {
-                let (od, oh) = (segment.od - region.first[0] + origin[0], segment.oh - region.first[1] + origin[1]);
-                slab.row_start(od, oh) + segment.windows.start
-            })
-        });
+        let start = |segment: &Segment| {
+            let (od, oh) = (segment.od - region.first[0] + origin[0], segment.oh - region.first[1] + origin[1]);
+            slab.row_start(od, oh) + segment.windows.start
+        };
+        let chunks = Chunks::<PANELS>::of_panels::<T>(segments(g, windows.clone()), start, (MAX_LANES, MAX_LANES));
         let packed_step = self.layout.packed_step;
         for (first, sums) in blocks(sums, Axis(0), self.layout.packed_rows) {
             let rows = Rows::new(&offsets[first..first + sums.nrows()], 0);
             for image in 0..images {
                 let packed = &mut self.packed[image * windows.len()..];
-                for (place, chunks) in chunks.clone().enumerate() {
-                    pack_panel(&mut packed[place * MAX_LANES..], packed_step, &cells[image * step..], rows, &chunks);
-                }
+                pack_panel(packed, packed_step, &cells[image * step..], rows, &chunks);
             }
             for (first, sums) in blocks(sums, Axis(0), kernel.columns()) {
                 turned.multiply((&self.packed[first * packed_step..], packed_step), sums);
