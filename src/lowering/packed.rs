@@ -14,6 +14,7 @@ use crate::parallel;
 /// A forward convolution on the microkernel. An input gradient is one, too: that of the adjoint geometry.
 #[derive(Debug, Clone)]
 pub(crate) struct Packed {
+    /// With as many images as are computed at a time: all, unless they are spread.
     geometry: ConvGeometry,
     layout: Layout,
     /// Where the outputs belong, if they are not all of an input gradient.
