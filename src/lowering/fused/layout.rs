@@ -14,7 +14,8 @@ use crate::parallel;
 /// Everything that is known before the arrays come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Layout {
-    /// The parts of a line that is too long to be copied as a whole, which are computed one by one. All are cut as told here.
+    /// The parts of a line that is too long to be copied as a whole, which are computed one by one; all are cut as told here.
+    /// Empty otherwise.
     pub parts: Vec<Part>,
     /// What is computed in place of the geometry, where the images of a batch are the planes of one image.
     pub folded: Option<ConvGeometry>,
@@ -37,7 +38,7 @@ pub(crate) struct Layout {
     pub slab_len: usize,
     pub panel_len: usize,
     pub sums_len: usize,
-    pub(super) slack: usize,
+    slack: usize,
 }
 
 impl Layout {

@@ -44,8 +44,8 @@ impl Part {
         let part = |windows: Range<usize>| {
             let (geometry, cells) = part_of(line, windows);
             let (step, channels) = (window_step(&geometry, cut.lanes), geometry.group_in_channels());
-            let image = Slab::columns(&geometry, step, width.input, channels);
-            let layout = Layout { image, ..Layout::of(&geometry, vector, cut.clone()) };
+            let mut layout = Layout::of(&geometry, vector, cut.clone());
+            layout.image = Slab::columns(&geometry, step, width.input, channels);
             Self { geometry, layout, cells }
         };
         full_blocks(width.output, windows).map(part).collect()
@@ -104,14 +104,15 @@ pub(super) fn part_of(geometry: &ConvGeometry, windows: Range<usize>) -> (ConvGe
     (ConvGeometry { axes: [depth, height, part], ..geometry.clone() }, start..stop)
 }
 
-/// All parts of a line.
+/// All parts of a line, for [`forward`](super::forward).
 pub(super) fn forward<T: Element>(
     (geometry, layout): (&ConvGeometry, &Layout),
     weights: &PackedWeights<T>,
     input: ArrayView5<'_, T>,
     epilogue: Epilogue<'_, T>,
-    (output, workspace): (ArrayViewMut3<'_, T>, &mut [T]),
+    target: (ArrayViewMut3<'_, T>, &mut [T]),
 ) {
+    let (output, workspace) = target;
     let outs = geometry.group_out_channels();
     let cut = |all| even_blocks(all, layout.channels, layout.channel_unit);
     let parts = || layout.parts.iter().map(|part| (part.geometry.windows(), part));

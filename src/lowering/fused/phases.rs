@@ -1,7 +1,7 @@
 //! Input gradients of any stride: each phase of the input's cells is a convolution of stride 1 of its own.
 //!
 //! A task computes a block of channels of some rows of one plane. For each phase of rows it computes the phases of
-//! columns one after the other, and then puts their cells side by side.
+//! columns one after the other, and then puts their cells side by side. Long lines are cut into strips of all phases.
 
 use std::ops::Range;
 
@@ -36,7 +36,7 @@ pub(crate) struct Phases {
     input: [usize; 3],
     /// Channels of one task.
     channels: usize,
-    /// Cells of the rows of one task, whole rows of all phases; or of a part of a line.
+    /// Cells of one task: rows of all phases, or a strip of a line that is too long to be copied as a whole.
     band: usize,
     is_strip: bool,
     /// By plane, row and column; `None` where no tap reads a phase.
@@ -52,7 +52,7 @@ pub(crate) struct Phases {
 #[derive(Debug, Clone)]
 struct PhasePart {
     phase: Phase,
-    /// All of it, or parts of a line one after the other.
+    /// All of it, or the strips of a line one after the other.
     strips: Vec<Part>,
     /// Where its packed weights lie.
     weights: Range<usize>,
@@ -158,8 +158,9 @@ struct Band<'a, T> {
     first: usize,
     place: [usize; 2],
     row: usize,
-    /// The part of a line, and cells of its rows.
+    /// Number of the strip, or 0.
     strip: usize,
+    /// Cells of a row, or of the strip.
     width: usize,
 }
 
@@ -240,7 +241,7 @@ impl<T: Element> Band<'_, T> {
     }
 }
 
-/// Windows of the parts that all phases of a line may be cut into.
+/// Windows of a phase in a strip, if all phases are lines that may be cut so.
 fn strip_lengths(phases: &[&ConvGeometry]) -> impl Iterator<Item = usize> {
     let read = phases.iter().copied().filter(|phase| phase.taps() > 0);
     let are_possible = read.clone().all(|phase| part_lengths(phase).next().is_some());
