@@ -213,7 +213,7 @@ struct Source<'l, 'i, T> {
     cells: Option<&'i [T]>,
     /// Cells from one image to the next.
     step: usize,
-    /// The output plane and row that the slab begins with.
+    /// Which plane and row of the slab's windows the region begins with.
     origin: [usize; 2],
 }
 
