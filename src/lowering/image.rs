@@ -37,9 +37,14 @@ impl<'a, T> Image<'a, T> {
         Self { view, flat }
     }
 
-    /// Some columns of an image of one row.
+    /// Some columns.
     pub fn columns(self, columns: Range<usize>) -> Self {
-        let flat = self.flat.and_then(|flat| Some(Flat { cells: flat.cells.get(columns.start..)?, ..flat }));
+        let [.., height, width] = *self.view.shape() else { unreachable!("four axes") };
+        let follow = height == 1 || columns == (0..width);
+        let flat = self
+            .flat
+            .filter(|_| follow)
+            .and_then(|flat| Some(Flat { cells: flat.cells.get(columns.start..)?, ..flat }));
         Self { view: self.view.slice_move(s![.., .., .., columns]), flat }
     }
 

@@ -227,6 +227,12 @@ fn other_ranks() -> Vec<Case> {
             .sides(&[(3, 1)]),
         Case::new("a long line by two, of even length", &[1, 40, 520], &[3, 40, 2]).stride(&[2]),
         Case::new("a long line of one tap", &[2, 70, 640], &[9, 70, 1]),
+        Case::new("long rows", &[2, 6, 5, 330], &[34, 6, 3, 2]).dilation(&[1, 3]).sides(&[(1, 1), (2, 0)]).bias(),
+        Case::new("long rows by two and three, grouped", &[1, 6, 9, 700], &[8, 3, 4, 5])
+            .stride(&[2, 3])
+            .groups(2)
+            .pad(&[1, 2]),
+        Case::new("long rows of a volume", &[1, 3, 3, 4, 260], &[5, 3, 2, 2, 3]).stride(&[1, 2, 1]).pad(&[1, 0, 1]),
         Case::new("a long line, mirrored", &[1, 4, 500], &[5, 4, 3]).pad(&[1]).border(Border::Reflect),
         Case::new("line", &[2, 3, 11], &[4, 3, 3]).stride(&[2]).pad(&[1]).bias(),
         Case::new("line, grouped and dilated", &[3, 4, 13], &[6, 2, 4]).groups(2).dilation(&[3]).sides(&[(2, 1)]),

@@ -131,6 +131,12 @@ impl Cut {
             .with_panels(ow, vector)
     }
 
+    /// That of a row alone.
+    pub fn of_one_row(geometry: &ConvGeometry, how: (Vector, Lanes, usize), threads: usize) -> Self {
+        let cut = Self { planes: 1, rows: 1, ..Self::wanted(geometry, how, threads) };
+        cut.with_panels(geometry.axes[2].output, how.0)
+    }
+
     /// The cut of a batch whose images are the planes of `geometry`: as many together as make up for the weights that are
     /// read for them, and as many channels as leave their sums in the L2.
     pub fn folded(geometry: &ConvGeometry, (vector, lanes, unit): (Vector, Lanes, usize), threads: usize) -> Self {

@@ -2,7 +2,7 @@
 
 use super::choose_lanes::choose_lanes;
 use super::cut::{Cut, is_read_in_place, is_small, tile_channels, window_step};
-use super::line::{Part, parts_of_line};
+use super::line::{Part, parts_of_rows};
 use crate::geometry::ConvGeometry;
 use crate::lowering::cells::may_be_bare;
 use crate::lowering::fold::folded;
@@ -14,7 +14,7 @@ use crate::parallel;
 /// Everything that is known before the arrays come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Layout {
-    /// The parts of a line that is too long to be copied as a whole, which are computed one by one; all are cut as told here.
+    /// The parts of an image whose rows are too long to be copied as a whole, which are computed row by row; all are cut as told here.
     /// Empty otherwise.
     pub parts: Vec<Part>,
     /// What is computed in place of the geometry, where the images of a batch are the planes of one image.
@@ -47,7 +47,7 @@ impl Layout {
         let g = folded.as_ref().unwrap_or(geometry);
         let wanted = if folded.is_some() { Cut::folded } else { Cut::wanted };
         let (cut, is_large) = fitting_cut(g, wanted, vector, workspace_bytes);
-        let parts = if is_large { parts_of_line(g, vector, workspace_bytes) } else { vec![] };
+        let parts = if is_large { parts_of_rows(g, vector, workspace_bytes) } else { vec![] };
         let layout = match parts.first() {
             Some(Part { layout, .. }) => layout.clone(),
             None => Self::of(g, vector, cut),

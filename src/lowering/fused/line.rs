@@ -1,5 +1,5 @@
-//! Lines that are too long for a task to copy all that its windows read: each part of the windows is a convolution of its own, of
-//! those cells of the line.
+//! Rows that are too long for a task to copy all that its windows read: windows are cut along the columns, too, and those of each
+//! strip are a convolution of its own, of some columns of the image.
 
 use std::ops::Range;
 
@@ -14,7 +14,7 @@ use crate::lowering::Epilogue;
 use crate::lowering::fold::fold_output;
 use crate::lowering::image::Image;
 use crate::lowering::lanes::Vector;
-use crate::lowering::pieces::{channel_blocks, cut_up, even_blocks, full_blocks};
+use crate::lowering::pieces::{blocks, channel_blocks, cut_up, even_blocks, full_blocks};
 use crate::lowering::slab::Slab;
 use crate::lowering::weights::PackedWeights;
 use crate::parallel;
@@ -22,41 +22,43 @@ use crate::parallel;
 /// Windows of the shortest part.
 const LEAST_WINDOWS: usize = 64;
 
-/// Some windows of a line.
+/// The windows of some columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Part {
     pub geometry: ConvGeometry,
     pub layout: Layout,
-    /// The cells of the line that they read.
-    pub cells: Range<usize>,
+    /// The columns of the image that they read.
+    pub columns: Range<usize>,
 }
 
 impl Part {
     /// All windows of any geometry.
     pub(super) fn whole(geometry: ConvGeometry, vector: Vector, cut: Cut) -> Self {
         let [.., width] = geometry.axes;
-        Self { layout: Layout::of(&geometry, vector, cut), geometry, cells: 0..width.input }
+        Self { layout: Layout::of(&geometry, vector, cut), geometry, columns: 0..width.input }
     }
 
-    /// All parts of a line, of so many windows each, which are cut alike.
-    pub(super) fn all(line: &ConvGeometry, windows: usize, vector: Vector, cut: &Cut) -> Vec<Self> {
-        let [.., width] = line.axes;
+    /// All parts of an image, of so many columns of windows each, which are cut alike.
+    pub(super) fn all(whole: &ConvGeometry, windows: usize, vector: Vector, cut: &Cut) -> Vec<Self> {
+        let [_, height, width] = whole.axes;
         let part = |windows: Range<usize>| {
-            let (geometry, cells) = part_of(line, windows);
+            let (geometry, columns) = part_of(whole, windows);
             let (step, channels) = (window_step(&geometry, cut.lanes), geometry.group_in_channels());
             let mut layout = Layout::of(&geometry, vector, cut.clone());
-            layout.image = Slab::columns(&geometry, step, width.input, channels);
-            Self { geometry, layout, cells }
+            // Rows that do not follow each other are copied.
+            let line = Some(width.input).filter(|_| height.input == 1);
+            layout.image = line.and_then(|line_len| Slab::columns(&geometry, step, line_len, channels));
+            Self { geometry, layout, columns }
         };
         full_blocks(width.output, windows).map(part).collect()
     }
 }
 
-/// The fewest parts of which each fits the memory, if possible; none where the image is no line, or its border not of zeros.
-pub(super) fn parts_of_line(geometry: &ConvGeometry, vector: Vector, workspace_bytes: usize) -> Vec<Part> {
+/// The fewest parts of which a row fits the memory, if possible; none where the border is not of zeros.
+pub(super) fn parts_of_rows(geometry: &ConvGeometry, vector: Vector, workspace_bytes: usize) -> Vec<Part> {
     let cuts = part_lengths(geometry).map(|windows| {
         let (first, _) = part_of(geometry, 0..windows);
-        (windows, fitting_cut(&first, Cut::wanted, vector, workspace_bytes))
+        (windows, fitting_cut(&first, Cut::of_one_row, vector, workspace_bytes))
     });
     let chosen = first_or_last(cuts, |(_, (_, is_large))| !is_large);
     chosen.map_or_else(Vec::new, |(windows, (cut, _))| Part::all(geometry, windows, vector, &cut))
@@ -74,12 +76,11 @@ pub(super) fn first_or_last<V>(mut values: impl Iterator<Item = V>, will_do: imp
     Some(last)
 }
 
-/// Windows of the parts that a line may be cut into: halves, quarters, … None where it may not.
+/// Columns of windows of the parts that an image may be cut into: halves, quarters, … None where it may not.
 pub(super) fn part_lengths(geometry: &ConvGeometry) -> impl Iterator<Item = usize> {
-    let [depth, height, width] = geometry.axes;
+    let [.., width] = geometry.axes;
     let extent = width.extent();
-    let is_possible = [depth, height] == [Spatial::UNIT; 2]
-        && (geometry.pad_mode == PadMode::Zeros || width.pad_before + width.pad_after == 0)
+    let is_possible = (geometry.pad_mode == PadMode::Zeros || width.pad_before + width.pad_after == 0)
         // Each window reads a cell.
         && width.pad_before < extent
         && width.pad_after < extent;
@@ -88,7 +89,7 @@ pub(super) fn part_lengths(geometry: &ConvGeometry) -> impl Iterator<Item = usiz
         .take_while(move |&length| is_possible && length >= LEAST_WINDOWS)
 }
 
-/// The convolution that computes some windows of a line, and the cells that they read.
+/// The convolution that computes some columns of windows, and the columns that they read.
 pub(super) fn part_of(geometry: &ConvGeometry, windows: Range<usize>) -> (ConvGeometry, Range<usize>) {
     let [depth, height, width] = geometry.axes;
     let first = windows.start * width.stride;
@@ -104,7 +105,7 @@ pub(super) fn part_of(geometry: &ConvGeometry, windows: Range<usize>) -> (ConvGe
     (ConvGeometry { axes: [depth, height, part], ..geometry.clone() }, start..stop)
 }
 
-/// All parts of a line, for [`forward`](super::forward).
+/// All parts, row by row, for [`forward`](super::forward).
 pub(super) fn forward<T: Element>(
     (geometry, layout): (&ConvGeometry, &Layout),
     weights: &PackedWeights<T>,
@@ -115,14 +116,18 @@ pub(super) fn forward<T: Element>(
     let (output, workspace) = target;
     let outs = geometry.group_out_channels();
     let cut = |all| even_blocks(all, layout.channels, layout.channel_unit);
-    let parts = || layout.parts.iter().map(|part| (part.geometry.windows(), part));
-    let pieces = channel_blocks(fold_output(output, false), outs, cut).flat_map(move |(image, channel, line)| {
-        cut_up(line, Axis(2), parts()).map(move |(part, piece)| (image, channel, part, piece))
+    let parts = || layout.parts.iter().map(|part| (part.geometry.axes[2].output, part));
+    let width = geometry.axes[2].output;
+    let pieces = channel_blocks(fold_output(output, false), outs, cut).flat_map(move |(image, channel, rows)| {
+        blocks(rows, Axis(2), width).flat_map(move |(start, row)| {
+            cut_up(row, Axis(2), parts()).map(move |(part, piece)| (image, channel, (part, start / width), piece))
+        })
     });
-    parallel::for_each(pieces, workspace, layout.slot_len(), |(image, channel, part, piece), slot: &mut [T]| {
-        let mut task = Task::new((&part.geometry, &part.layout), weights, epilogue, (channel, 0, piece));
+    parallel::for_each(pieces, workspace, layout.slot_len(), |(image, channel, (part, row), piece), slot: &mut [T]| {
+        let window = row * part.geometry.axes[2].output;
+        let mut task = Task::new((&part.geometry, &part.layout), weights, epilogue, (channel, window, piece));
         let image = Image::of(geometry, input, image, channel / outs);
-        task.run(image.columns(part.cells.clone()), slot);
+        task.run(image.columns(part.columns.clone()), slot);
     });
 }
 
@@ -132,7 +137,7 @@ mod tests {
     use crate::ConvOptions;
 
     #[test]
-    fn parts_have_all_windows_of_a_line_and_the_cells_that_they_read() {
+    fn parts_have_all_windows_of_a_row_and_the_columns_that_they_read() {
         for (length, kernel, (stride, dilation), (before, after)) in [
             (1000, 1, (1, 1), (0, 0)),
             (1003, 5, (1, 3), (2, 9)),
@@ -143,15 +148,15 @@ mod tests {
             let options = ConvOptions::<1>::new().stride([stride]).dilation([dilation]);
             let options = options.padding(crate::Padding::Explicit([(before, after)]));
             let geometry = options.geometry(&[2, 6, length], &[8, 6, kernel]).unwrap();
-            let parts = parts_of_line(&geometry, Vector::of::<f32>(), 1);
+            let parts = parts_of_rows(&geometry, Vector::of::<f32>(), 1);
             assert!(parts.len() > 1, "{geometry:?}");
             let [_, _, width] = geometry.axes;
             let mut window = 0;
-            for Part { geometry: part, cells, .. } in &parts {
+            for Part { geometry: part, columns, .. } in &parts {
                 let [.., axis] = part.axes;
-                assert_eq!(axis.input, cells.len());
+                assert_eq!(axis.input, columns.len());
                 for (local, tap) in (0..axis.output).flat_map(|local| (0..kernel).map(move |tap| (local, tap))) {
-                    let found = axis.source(local, tap, PadMode::Zeros).map(|cell| cell + cells.start);
+                    let found = axis.source(local, tap, PadMode::Zeros).map(|cell| cell + columns.start);
                     assert_eq!(found, width.source(window + local, tap, PadMode::Zeros), "{geometry:?}");
                 }
                 window += axis.output;
@@ -161,12 +166,15 @@ mod tests {
     }
 
     #[test]
-    fn a_long_line_needs_no_more_memory_than_it_may_have() {
+    fn a_long_row_needs_no_more_memory_than_it_may_have() {
         for (channels, kernel, dilation) in [(64, 2, 512), (64, 1, 1), (256, 1, 1), (64, 9, 4)] {
-            let options = ConvOptions::<1>::new().dilation([dilation]);
-            let geometry = options.geometry(&[1, channels, 16000], &[128, channels, kernel]).unwrap();
-            for bytes in [2 << 20, 256 << 10] {
-                for vector in [Vector::of::<f32>(), Vector::of::<f64>()] {
+            let line = ConvOptions::<1>::new().dilation([dilation]);
+            let plane = ConvOptions::<2>::new().dilation([2, dilation]).padding(crate::Padding::symmetric([2, 1]));
+            for geometry in [
+                line.geometry(&[1, channels, 16000], &[128, channels, kernel]).unwrap(),
+                plane.geometry(&[1, channels, 8, 20000], &[128, channels, 3, kernel]).unwrap(),
+            ] {
+                for (bytes, vector) in [(2 << 20, Vector::of::<f32>()), (256 << 10, Vector::of::<f64>())] {
                     let layout = Layout::new(&geometry, vector, bytes);
                     assert!(layout.slot_len() * vector.size <= bytes + 512, "{channels} channels, {kernel} taps");
                 }

@@ -24,7 +24,7 @@ pub(super) struct PhaseCut {
 }
 
 impl PhaseCut {
-    /// The cut of an input gradient, or of so many windows of each phase of a line, that fits the memory if one does.
+    /// The cut of an input gradient, or of so many windows of each phase of its rows one by one, that fits the memory if one does.
     pub fn fitting(
         (geometry, phases): (&ConvGeometry, &[&ConvGeometry]),
         windows: Option<usize>,
@@ -44,6 +44,7 @@ impl PhaseCut {
         let is_large = |cut: &Self| cut.bytes(vector) > workspace_bytes;
         let cut = |lanes: Lanes| {
             let mut cut = Self::wanted((geometry, &parts), [rows, width, step], vector, lanes);
+            cut.set(cut.channels, if windows.is_some() { 1 } else { cut.rows });
             while is_large(&cut) && cut.shrink() {}
             cut
         };

@@ -1,7 +1,7 @@
 //! Input gradients of any stride: each phase of the input's cells is a convolution of stride 1 of its own.
 //!
 //! A task computes a block of channels of some rows of one plane. For each phase of rows it computes the phases of
-//! columns one after the other, and then puts their cells side by side. Long lines are cut into strips of all phases.
+//! columns one after the other, and then puts their cells side by side. Long rows are cut into strips of all phases, row by row.
 
 use std::ops::Range;
 
@@ -36,7 +36,7 @@ pub(crate) struct Phases {
     input: [usize; 3],
     /// Channels of one task.
     channels: usize,
-    /// Cells of one task: rows of all phases, or a strip of a line that is too long to be copied as a whole.
+    /// Cells of one task: rows of all phases, or a strip of a row that is too long to be copied as a whole.
     band: usize,
     is_strip: bool,
     /// By plane, row and column; `None` where no tap reads a phase.
@@ -52,7 +52,7 @@ pub(crate) struct Phases {
 #[derive(Debug, Clone)]
 struct PhasePart {
     phase: Phase,
-    /// All of it, or the strips of a line one after the other.
+    /// All of it, or its strips one after the other.
     strips: Vec<Part>,
     /// Where its packed weights lie.
     weights: Range<usize>,
@@ -121,12 +121,16 @@ impl Phases {
     ) {
         let [_, height, width] = self.input;
         let group = (output.len_of(Axis(1)) / groups).max(1);
+        let rows = if self.is_strip { width } else { self.band };
         let pieces = channel_blocks(output, group, |all| full_blocks(all, self.channels)).flat_map(
             move |(image, channel, cells)| {
                 blocks(cells, Axis(1), height * width).flat_map(move |(start, plane)| {
                     let plane_number = start / (height * width);
-                    blocks(plane, Axis(1), self.band)
-                        .map(move |(cell, piece)| (image, channel, [plane_number, cell], piece))
+                    blocks(plane, Axis(1), rows).flat_map(move |(first, rows)| {
+                        let place = [plane_number, first / width];
+                        blocks(rows, Axis(1), self.band)
+                            .map(move |(cell, piece)| (image, channel, (place, cell / self.band), piece))
+                    })
                 })
             },
         );
@@ -134,12 +138,11 @@ impl Phases {
             pieces,
             workspace,
             self.slot_len,
-            |(image, channel, [plane, cell], mut piece), slot: &mut [T]| {
+            |(image, channel, (place, strip), mut piece), slot: &mut [T]| {
                 let (columns, slot) = aligned(slot).split_at_mut(self.columns_len);
-                let (width, strip) = if self.is_strip { (piece.ncols(), cell / self.band) } else { (width, 0) };
+                let width = if self.is_strip { piece.ncols() } else { width };
                 for row in 0..self.counts[1].min(piece.ncols() / width) {
                     let (first, are_finite) = (channel % group, *are_finite);
-                    let place = [plane, cell / self.input[2]];
                     let band = Band { phases: self, weights, are_finite, groups, first, place, row, strip, width };
                     band.run((grad_output, image, channel / group), piece.view_mut(), (columns, slot));
                 }
@@ -173,13 +176,13 @@ impl<T: Element> Band<'_, T> {
     ) {
         let (&Phases { counts: [planes, rows, step], columns_len, .. }, width) = (self.phases, self.width);
         let (channels, lines) = (piece.nrows(), (piece.ncols() / width - self.row).div_ceil(rows));
-        let parts = (self.place[0] % planes * rows + self.row) * step;
+        let parts = (self.place[0] % planes * rows + (self.place[1] + self.row) % rows) * step;
         let parts = &self.phases.parts[parts..parts + step];
         let area = columns_len / step;
         let span = |column: usize| width.saturating_sub(column).div_ceil(step);
         for (column, (part, cells)) in parts.iter().zip(columns.chunks_exact_mut(area)).enumerate() {
             let Some(PhasePart { strips, weights, .. }) = part else { continue };
-            let Some(Part { geometry: g, layout, cells: read }) = strips.get(self.strip) else { continue };
+            let Some(Part { geometry: g, layout, columns: read }) = strips.get(self.strip) else { continue };
             let line = self.place[0] / planes * g.axes[1].output + self.place[1] / rows;
             let weights = &self.weights[weights.clone()];
             let windows = lines * span(column);
@@ -241,7 +244,7 @@ impl<T: Element> Band<'_, T> {
     }
 }
 
-/// Windows of a phase in a strip, if all phases are lines that may be cut so.
+/// Columns of windows of a phase in a strip, if all phases may be cut so.
 fn strip_lengths(phases: &[&ConvGeometry]) -> impl Iterator<Item = usize> {
     let read = phases.iter().copied().filter(|phase| phase.taps() > 0);
     let are_possible = read.clone().all(|phase| part_lengths(phase).next().is_some());
@@ -283,6 +286,7 @@ mod tests {
             // Windows of rows are on the lanes.
             planes.geometry(&[2, 32, 161, 700], &[1, 32, 5, 20]).unwrap(),
             planes.geometry(&[2, 3, 224, 1000], &[256, 3, 7, 7]).unwrap(),
+            planes.geometry(&[1, 128, 9, 20000], &[256, 128, 3, 5]).unwrap(),
         ] {
             for (bytes, vector) in [2 << 20, 256 << 10]
                 .into_iter()
