@@ -39,7 +39,7 @@ const fn cells_ahead<T>() -> usize {
 }
 
 /// Products of each of parts of at most so many, of about the same length.
-pub(super) fn chain_length(products: usize, most: usize) -> usize {
+pub(crate) fn chain_length(products: usize, most: usize) -> usize {
     products.div_ceil(products.div_ceil(most).max(1)).max(1)
 }
 

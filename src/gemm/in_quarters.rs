@@ -26,6 +26,9 @@ pub(crate) const PRODUCTS: usize = 7;
 /// Windows of the widest tile, in registers.
 pub(crate) const QUARTER_VECTORS: usize = 2;
 
+/// Lines of outputs that are asked for in place of one of a tile.
+const OUTPUTS_AT_ONCE: usize = 3;
+
 /// The factors of a product: `weights [row][channel]`, and cells whose rows lie so far apart.
 #[derive(Clone, Copy)]
 pub(crate) struct Factors<'a, T> {
@@ -48,6 +51,8 @@ pub(crate) struct Quarters<'a, 'l, T> {
     pub half: usize,
     /// Room for two tiles.
     pub buffer: &'a mut [T],
+    /// What is asked for in place of the lines, if these are near already.
+    pub outputs: Option<&'a mut Input<T>>,
     /// What is read next.
     pub next: &'a mut Input<T>,
 }
@@ -96,7 +101,7 @@ impl<T: Element> Quarters<'_, '_, T> {
 
     #[inline(always)]
     fn multiply<S: Simd, const COUNT: usize, const VECTORS: usize>(&mut self, simd: S) {
-        let Self { products, rows, store, lines: [upper, lower], window, half, buffer, next } = self;
+        let Self { products, rows, store, lines: [upper, lower], window, half, buffer, outputs, next } = self;
         let (first, second) = buffer.split_at_mut(COUNT * VECTORS * T::lanes::<S>());
         let (left, right) = (*window, *window + *half);
         for (number, product) in products.iter().enumerate() {
@@ -108,7 +113,7 @@ impl<T: Element> Quarters<'_, '_, T> {
                 5 => (lower, left),
                 _ => (&[], 0),
             };
-            let sums = add_up::<T, S, COUNT, VECTORS>(simd, (*product, *rows), asked, next);
+            let sums = add_up::<T, S, COUNT, VECTORS>(simd, (*product, *rows), asked, (outputs, next));
             match number {
                 0 => put(simd, sums, first),
                 1 => put_tile(simd, plus(simd, sums, first), (upper, 0, left), (*store, None)),
@@ -131,7 +136,7 @@ fn add_up<T: Element, S: Simd, const COUNT: usize, const VECTORS: usize>(
     simd: S,
     (Factors { weights, cells, row_step }, rows): (Factors<'_, T>, usize),
     (lines, window): (&[&mut [T]], usize),
-    next: &mut Input<T>,
+    (outputs, next): (&mut Option<&mut Input<T>>, &mut Input<T>),
 ) -> [[T::Vector<S>; VECTORS]; COUNT] {
     let lanes = T::lanes::<S>();
     let mut sums = [[T::splat(simd, T::zero()); VECTORS]; COUNT];
@@ -139,13 +144,14 @@ fn add_up<T: Element, S: Simd, const COUNT: usize, const VECTORS: usize>(
     for (row, weights) in weights[..rows * COUNT].chunks_exact(COUNT).enumerate() {
         let cells = &cells[place..][..VECTORS * lanes];
         place += row_step;
-        match lines.get(row) {
-            Some(line) => {
+        match (lines.get(row), &mut *outputs) {
+            (Some(_), Some(outputs)) => outputs.ask(OUTPUTS_AT_ONCE),
+            (Some(line), None) => {
                 for vector in 0..VECTORS {
                     ask_for_line::<T, true>(line.as_ptr().wrapping_add(window + vector * lanes));
                 }
             }
-            None => next.ask_one(),
+            (None, _) => next.ask_one(),
         }
         add_products(simd, (cells, weights), &mut sums);
     }
@@ -208,7 +214,8 @@ mod tests {
                 let mut lines: Vec<&mut [f32]> = sums.chunks_exact_mut(line).collect();
                 let (upper, lower) = lines.split_at_mut(count);
                 let (lines, buffer, next) = ([upper, lower], &mut buffer[..], &mut Input::none());
-                kernel.multiply_quarters(Quarters { products, rows, store, lines, window: 4, half, buffer, next });
+                let quarters = Quarters { products, rows, store, lines, window: 4, half, buffer, outputs: None, next };
+                kernel.multiply_quarters(quarters);
             }
             let product = |number: usize, channel: usize, window: usize| -> f32 {
                 let Factors { weights, cells, .. } = products[number];

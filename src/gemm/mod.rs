@@ -21,7 +21,7 @@ pub(crate) use backend::Dense;
 pub use backend::{Backend, DenseCalls, dense_calls};
 pub(crate) use dense::matmul;
 pub(crate) use in_panels::Panels;
-pub(crate) use in_place::{CHAIN, SHORT_ROW_VECTORS, Sums, channel_lanes, is_step};
+pub(crate) use in_place::{CHAIN, SHORT_ROW_VECTORS, Sums, chain_length, channel_lanes, is_step};
 pub(crate) use in_quarters::{Factors, PRODUCTS, QUARTER_VECTORS, Quarters};
 pub(crate) use in_rows::row_channels;
 pub(crate) use in_turned::Turned;

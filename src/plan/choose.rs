@@ -1,6 +1,6 @@
 //! Which algorithm, and why: a function of shapes, options and the widths of the processor's registers and units alone.
 
-use super::cost::{cost, grad_cost, strided_grad_cost};
+use super::cost::{SMALL_MAP, cost, grad_cost, strided_grad_cost};
 use crate::error::{Error, Result};
 use crate::gemm::{Backend, Widths};
 use crate::geometry::ConvGeometry;
@@ -34,8 +34,10 @@ const MANY_KERNELS: usize = 16;
 /// Output channels of a weight gradient under which they leave most lanes of the microkernel empty.
 const FEW_OUT_CHANNELS: usize = 16;
 
-/// Windows of an image from which most of them make whole pairs of panels in `Strassen`. Set between 7×7 and 14×14.
-const PAIRED_WINDOWS: usize = 128;
+/// Windows of an image with fewer of which than [`SMALL_MAP`] `Strassen` has no pairs of whole panels, but gains where registers of
+/// so many elements are taken in halves. (On 1×1 layers of 512 rows at 4 to 12, 1.02 to 1.14.)
+const FEW_WINDOWS: usize = 16;
+const FEW_WINDOWS_REGISTER: usize = 16;
 
 /// Windows of the longest row that its tasks, which have whole rows, share the caches with. Set on a line of 4000.
 const PAIRED_ROW: usize = 1024;
@@ -49,6 +51,8 @@ const PAIRED_WEIGHT_BYTES: usize = 2 << 20;
 
 /// The same where multiply-adds take registers in halves, so that reading is cheaper beside them. (1024→1024 at 14 1.09 times as fast.)
 const HALF_RATE_WEIGHT_BYTES: usize = 4 << 20;
+/// … and where channels are on the lanes. (1024→2048 at 7 1.07 times as fast, 768→3072 0.95.)
+const SMALL_MAP_WEIGHT_BYTES: usize = 8 << 20;
 
 /// Bytes of a register up to which it packs windows that do not lie side by side; with wider ones that are taken in halves it does
 /// for kernels of three axes, whose windows `Fused` copies too, and leaves no zeros out of. (128→256 3×3×3 at 16 1.07 times as fast.)
@@ -216,15 +220,22 @@ fn may_be_best(geometry: &ConvGeometry, algorithm: Algorithm, request: Request) 
 /// keeps its weights near.
 fn is_paired(geometry: &ConvGeometry, widths: Widths) -> bool {
     let Widths { element, register, .. } = widths;
-    let (windows, pair) = (geometry.windows(), 4 * register / element);
+    let (windows, lanes) = (geometry.windows(), register / element);
     let are_neighbours = geometry.taps() == 1 && geometry.axes.iter().all(|axis| axis.pad_before + axis.pad_after == 0);
     let [depth, ..] = geometry.axes;
     let are_read = are_neighbours || register <= PACKING_REGISTER || widths.are_halved() && depth.kernel > 1;
-    let are_many = windows >= PAIRED_WINDOWS && (windows % pair) as f64 <= MOST_UNPAIRED * windows as f64;
+    let are_paired = match windows < SMALL_MAP {
+        true => windows >= FEW_WINDOWS && widths.are_halved() && lanes >= FEW_WINDOWS_REGISTER,
+        false => (windows % (4 * lanes)) as f64 <= MOST_UNPAIRED * windows as f64,
+    };
     let weights = geometry.group_out_channels().saturating_mul(geometry.patch_rows());
-    let most_bytes = if widths.are_halved() { HALF_RATE_WEIGHT_BYTES } else { PAIRED_WEIGHT_BYTES };
+    let most_bytes = match widths.are_halved() {
+        true if windows < SMALL_MAP => SMALL_MAP_WEIGHT_BYTES,
+        true => HALF_RATE_WEIGHT_BYTES,
+        false => PAIRED_WEIGHT_BYTES,
+    };
     let are_near = weights.saturating_mul(element) <= most_bytes;
-    are_read && are_near && are_many && geometry.axes[2].output <= PAIRED_ROW
+    are_read && are_near && are_paired && geometry.axes[2].output <= PAIRED_ROW
 }
 
 #[cfg(test)]
@@ -346,7 +357,8 @@ mod tests {
             choose(&geometry, request).unwrap().algorithm
         };
         assert_eq!(chosen([512, 1024, 28], 1), Algorithm::Strassen);
-        assert_eq!(chosen([1024, 2048, 14], 1), Algorithm::Fused);
+        assert_eq!(chosen([1024, 2048, 14], 1), Algorithm::Strassen);
+        assert_eq!(chosen([2048, 2048, 14], 1), Algorithm::Fused);
         assert_ne!(chosen([512, 1024, 28], 3), Algorithm::Strassen);
     }
 
@@ -371,6 +383,10 @@ mod tests {
         assert_eq!([HALF_RATE, WIDE].map(volume), [Algorithm::Strassen, Algorithm::Fused]);
         let many_weights = |widths| chosen(widths, [1024, 1024, 14], one, one);
         assert_eq!([HALF_RATE, WIDE].map(many_weights), [Algorithm::Strassen, Algorithm::Fused]);
+        let few_windows = |widths| [[2048, 512, 7], [1024, 2048, 7]].map(|layer| chosen(widths, layer, one, one));
+        assert_eq!([HALF_RATE, WIDE].map(few_windows), [[Algorithm::Strassen; 2], [Algorithm::Fused; 2]]);
+        assert_eq!(chosen(HALF_RATE, [64, 512, 7], one, one), Algorithm::Fused);
+        assert_eq!(chosen(HALF_RATE, [3072, 1024, 7], one, one), Algorithm::Fused);
         let few_rows = |widths| chosen(widths, [64, 256, 56], one, one);
         assert_eq!([HALF_RATE, WIDE].map(few_rows), [Algorithm::Strassen, Algorithm::Fused]);
     }

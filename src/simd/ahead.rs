@@ -91,6 +91,12 @@ impl<T> Input<T> {
         Self { start, step, runs, lines, asked: 0, first: start, first_lines: 0 }
     }
 
+    /// The rows of a matrix, which are about to be written.
+    pub fn of(matrix: ArrayView2<'_, T>) -> Self {
+        let step = matrix.strides()[0].unsigned_abs();
+        Self::new(matrix.as_ptr(), (matrix.nrows(), step), matrix.ncols())
+    }
+
     fn lines_of(cells: usize) -> usize {
         (cells * size_of::<T>()).div_ceil(LINE_BYTES)
     }

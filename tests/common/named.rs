@@ -92,6 +92,7 @@ fn batches() -> Vec<Case> {
         conv("five images, pointwise", [5, 9, 7, 7], [14, 9, 1, 1]).bias(),
         conv("nine images by two", [9, 3, 13, 9], [5, 3, 3, 3]).stride(&[2, 2]).pad(&[1, 1]),
         conv("two images, groups", [2, 12, 6, 5], [18, 6, 2, 3]).groups(2).sides(&[(1, 0), (0, 2)]),
+        conv("small maps of many channels, groups", [2, 1056, 5, 5], [140, 528, 1, 1]).groups(2).bias(),
         conv("nine images of one window", [9, 4, 3, 3], [20, 4, 3, 3]).bias(),
         conv("five images, long sums", [5, 45, 4, 5], [7, 45, 3, 3]).pad(&[1, 1]),
         conv("three images, dilation, reflect", [3, 2, 7, 6], [4, 2, 3, 3])
@@ -227,7 +228,10 @@ fn other_ranks() -> Vec<Case> {
             .sides(&[(3, 1)]),
         Case::new("a long line by two, of even length", &[1, 40, 520], &[3, 40, 2]).stride(&[2]),
         Case::new("a long line of one tap", &[2, 70, 640], &[9, 70, 1]),
-        Case::new("long rows", &[2, 6, 5, 330], &[34, 6, 3, 2]).dilation(&[1, 3]).sides(&[(1, 1), (2, 0)]).bias(),
+        Case::new("long rows, dilated", &[2, 6, 5, 330], &[34, 6, 3, 2])
+            .dilation(&[1, 3])
+            .sides(&[(1, 1), (2, 0)])
+            .bias(),
         Case::new("long rows by two and three, grouped", &[1, 6, 9, 700], &[8, 3, 4, 5])
             .stride(&[2, 3])
             .groups(2)

@@ -68,6 +68,7 @@ fn cases() -> Vec<Case> {
         Case::new("eleven taps by four", &[1, 3, 63, 63], &[16, 3, 11, 11]).stride(&[4, 4]).pad(&[2, 2]),
         Case::new("64 channels, eight taps by two", &[1, 64, 18, 18], &[8, 64, 8, 8]).stride(&[2, 2]).pad(&[3, 3]),
         Case::new("pointwise", &[1, 1024, 6, 6], &[8, 1024, 1, 1]),
+        Case::new("pointwise at seven", &[1, 1024, 7, 7], &[256, 1024, 1, 1]),
         Case::new("pointwise by two", &[1, 256, 12, 12], &[512, 256, 1, 1]).stride(&[2, 2]),
         Case::new("rows", &[1, 64, 14, 14], &[16, 64, 1, 3]).pad(&[0, 1]),
         Case::new("deep line", &[1, 512, 60], &[8, 512, 3]).pad(&[1]),

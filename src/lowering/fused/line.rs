@@ -79,14 +79,17 @@ pub(super) fn first_or_last<V>(mut values: impl Iterator<Item = V>, will_do: imp
 /// Columns of windows of the parts that an image may be cut into: halves, quarters, … None where it may not.
 pub(super) fn part_lengths(geometry: &ConvGeometry) -> impl Iterator<Item = usize> {
     let [.., width] = geometry.axes;
-    let extent = width.extent();
-    let is_possible = (geometry.pad_mode == PadMode::Zeros || width.pad_before + width.pad_after == 0)
-        // Each window reads a cell.
-        && width.pad_before < extent
-        && width.pad_after < extent;
+    let is_possible = geometry.pad_mode == PadMode::Zeros || width.pad_before + width.pad_after == 0;
+    // Windows of the first part and of the last.
+    let read_cells = move |length: usize| {
+        let last = width.output.saturating_sub(1) / length * length;
+        (length - 1) * width.stride + width.extent() > width.pad_before
+            && last * width.stride < width.pad_before + width.input
+    };
     std::iter::successors(Some(width.output), |length| Some(length.div_ceil(2)))
         .skip(1)
         .take_while(move |&length| is_possible && length >= LEAST_WINDOWS)
+        .filter(move |&length| read_cells(length))
 }
 
 /// The convolution that computes some columns of windows, and the columns that they read.
@@ -169,7 +172,8 @@ mod tests {
     fn a_long_row_needs_no_more_memory_than_it_may_have() {
         for (channels, kernel, dilation) in [(64, 2, 512), (64, 1, 1), (256, 1, 1), (64, 9, 4)] {
             let line = ConvOptions::<1>::new().dilation([dilation]);
-            let plane = ConvOptions::<2>::new().dilation([2, dilation]).padding(crate::Padding::symmetric([2, 1]));
+            let plane =
+                ConvOptions::<2>::new().dilation([2, dilation.min(64)]).padding(crate::Padding::symmetric([2, 1]));
             for geometry in [
                 line.geometry(&[1, channels, 16000], &[128, channels, kernel]).unwrap(),
                 plane.geometry(&[1, channels, 8, 20000], &[128, channels, 3, kernel]).unwrap(),
