@@ -16,6 +16,8 @@
 //! (V. Strassen, "Gaussian elimination is not optimal", 1969, in the form of S. Winograd with 15 additions; to do it on the
 //! registers of the microkernel instead of whole matrices is the idea of J. Huang et al., "Strassen's algorithm reloaded",
 //! 2016.) The sums `S` are part of the packed weights. Windows that make no pair are multiplied as usual.
+//! Where too many of a map would make none, output channels are on the lanes: `A` is then the patch matrix transposed, so that the
+//! sums `S` are those of its cells, `B` the weights, with the sums `T`, and `C` the output transposed (`channels.rs`).
 //! Sums are not those of the definition: see `Numerics`.
 
 mod channels;
